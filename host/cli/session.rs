@@ -1,0 +1,164 @@
+//! A gateway put together out of a workspace: snapshot, plugins, journal, client, and where providers are.
+
+use crate::Context;
+use crate::failure::{Exit, Failure};
+use crate::snapshots::{self, Store};
+use crate::sources::Sources;
+use crate::workspace::Workspace;
+use sluice_capsule::Writer;
+use sluice_core::Secret;
+use sluice_gateway::{AttemptSummary, Endpoints, Gateway, Parts};
+use sluice_governance::Governor;
+use sluice_governance::governor::GovernorError;
+use sluice_loopback::{Loopback, Options};
+use sluice_policy::PolicySnapshot;
+use sluice_policy::snapshot::Provider;
+use sluice_provider::keys::resolve;
+use sluice_provider::{Client, Endpoint, KeyProblem, OperatorFile};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Where providers are.
+pub enum Places {
+    /// Where policy says, each origin with its own key.
+    Live {
+        /// Keys of other origins.
+        operator: OperatorFile,
+        /// The environment.
+        variables: Arc<BTreeMap<String, Secret>>,
+    },
+    /// Stand-ins: base URL by provider. Others are not reached at all.
+    Loopback(BTreeMap<String, String>),
+}
+
+impl Endpoints for Places {
+    fn endpoint(&self, name: &str, provider: &Provider) -> Result<Endpoint, KeyProblem> {
+        let (base_url, key) = match self {
+            Places::Live { operator, variables } => {
+                let env = |name: &str| variables.get(name).map(|value| value.expose().to_owned());
+                (provider.base_url.clone(), resolve(name, &provider.base_url, operator, &env)?)
+            }
+            // A provider without a stand-in is nowhere: it must not be reached for real in its place.
+            Places::Loopback(places) => {
+                (places.get(name).cloned().unwrap_or_else(|| NOWHERE.to_owned()), None)
+            }
+        };
+        Ok(Endpoint { provider: name.to_owned(), dialect: provider.dialect, base_url, key })
+    }
+}
+
+/// The discard port of this machine: nothing listens there.
+const NOWHERE: &str = "http://127.0.0.1:9/v1";
+
+/// A gateway with everything that it lives on.
+pub struct Session {
+    /// Governs calls.
+    pub gateway: Gateway,
+    places: Arc<Places>,
+    writer: Writer,
+}
+
+impl Session {
+    /// Opens the workspace for calls: compiles where that is needed, takes the writer's lock, loads the
+    /// plugins.
+    pub fn open(
+        context: &Context,
+        workspace: &Workspace,
+        verb: &str,
+        places: impl FnOnce(&PolicySnapshot) -> Result<Places, Failure>,
+    ) -> Result<Session, Failure> {
+        let (edge, printer) = (&context.edge, &context.printer);
+        // A policy with mistakes leaves no trace, so it is read before anything is made.
+        Sources::read(workspace)?.parse().map_err(|problems| {
+            Failure::problems(&format!("`{}` does not compile", workspace.policy_file().display()), &problems)
+        })?;
+        snapshots::ensure_capsule(edge, workspace, printer)?;
+        let engine = snapshots::engine(workspace)?;
+        let standing = snapshots::current_or_draft(edge, workspace, &engine, printer)?;
+        let patterns = &standing.snapshot().governance.security.redaction.env_patterns;
+        let guard = edge.guard(patterns)?;
+        printer.use_guard(edge.printer_guard(patterns)?);
+        let places = Arc::new(places(standing.snapshot())?);
+        let loopback = matches!(*places, Places::Loopback(_));
+        let writer = Writer::open(&workspace.state(), guard.clone(), &format!("sluice {verb}"))?;
+        if standing.is_new {
+            Store::new(workspace).save(&standing, &writer)?;
+            printer.say(format!("policy compiled: snapshot {}", standing.snapshot().policy_id));
+        }
+        let mut fetch = |pinned: &sluice_policy::snapshot::PinnedPlugin| {
+            let missing = || -> Box<dyn std::error::Error + Send + Sync> { "its bytes were not read".into() };
+            standing.artifact(pinned.sha256).ok_or_else(missing)
+        };
+        let governor = match Governor::load(&engine, standing.loaded.clone(), &mut fetch) {
+            Ok(governor) => governor,
+            Err(error @ GovernorError::Missing(_)) => {
+                return Err(Failure::of(Exit::No, "snapshot-refused", &error));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let gateway = Gateway::new(Parts {
+            governor,
+            writer: writer.clone(),
+            client: Client::new()?,
+            endpoints: places.clone(),
+            guard,
+            clock: edge.clock.clone(),
+            entropy: edge.entropy.clone(),
+            verb: verb.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            loopback,
+        });
+        Ok(Session { gateway, places, writer })
+    }
+
+    /// What is wrong with the keys of the providers that were tried, each once.
+    pub fn key_problems(&self, attempts: &[AttemptSummary]) -> Vec<KeyProblem> {
+        let config = &self.gateway.parts().governor.policy().snapshot.model_config;
+        let mut problems = BTreeMap::new();
+        for attempt in attempts {
+            let Some(model) = config.models.get(&attempt.candidate) else { continue };
+            let Some(provider) = config.providers.get(&model.provider) else { continue };
+            if let Err(problem) = self.places.endpoint(&model.provider, provider) {
+                problems.insert(&model.provider, problem);
+            }
+        }
+        problems.into_values().collect()
+    }
+
+    /// Ends it: everything acknowledged is on disk, and the lock is free.
+    pub fn close(self) -> Result<(), Failure> {
+        drop(self.gateway);
+        Ok(self.writer.close()?)
+    }
+}
+
+/// Keys and origins as policy and operator have them.
+pub fn live(context: &Context) -> Result<Places, Failure> {
+    Ok(Places::Live { operator: context.edge.operator()?, variables: context.edge.variables() })
+}
+
+/// One runtime a process: calls wait for the network, and one thread waits well.
+pub fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::could_not("runtime", "cannot start the runtime").because(&error))
+}
+
+/// Starts a stand-in.
+pub async fn stand_in(options: Options) -> Result<Loopback, Failure> {
+    Loopback::start(options)
+        .await
+        .map_err(|error| Failure::of(Exit::CouldNot, "loopback", &error).maybe_hint(error.hint()))
+}
+
+/// One stand-in in the place of every provider.
+pub fn everywhere(snapshot: &PolicySnapshot, loopback: &Loopback) -> Places {
+    let providers = snapshot.model_config.providers.keys();
+    Places::Loopback(providers.map(|name| (name.clone(), loopback.base_url())).collect())
+}
+
+/// How long a stand-in may take to end: it has nothing left to do.
+pub const STOP_AFTER: Duration = Duration::from_secs(2);

@@ -1,0 +1,239 @@
+//! Step 6, record: the envelope of one attempt, committed before anything is acknowledged.
+
+use crate::attempt::{Attempt, Committed, SendFailure, event_uri};
+use crate::filter::verdict;
+use crate::reply::CallFailure;
+use sluice_core::contract::capture_filter::FilterAction;
+use sluice_core::contract::router::EarlierAttempt;
+use sluice_core::record::{
+    AttemptOutcome, CaptureFiltered, Captured, Chosen, Finding, ModelCallEnvelope, RedactionApplied,
+};
+use sluice_core::{EventDraft, EventKind, LogicalUri, MicroUsd, PluginKind, Usage};
+use sluice_governance::capture::captured;
+use sluice_governance::governor::fault_of;
+use sluice_governance::ledger;
+use sluice_governance::{Blocked, Scanned};
+use sluice_policy::snapshot::Provider;
+use sluice_provider::Reply;
+
+/// What came of sending, in the words of the record.
+pub(crate) struct Outcome {
+    pub kind: AttemptOutcome,
+    pub status: Option<u16>,
+    pub duration_ms: u64,
+    pub retry_after_ms: Option<u64>,
+    pub loopback: bool,
+    pub served_model: Option<String>,
+    pub stop: Option<String>,
+    pub usage: Option<Usage>,
+    /// The answer's body, or what a failing server said: neither was scanned yet.
+    unscanned: Option<Unscanned>,
+    /// The host's own words.
+    pub detail: String,
+    pub hint: String,
+}
+
+enum Unscanned {
+    Answer(serde_json::Value),
+    Excerpt(String),
+}
+
+/// What was committed.
+pub(crate) struct Recorded {
+    pub envelope: LogicalUri,
+    pub cost: Option<MicroUsd>,
+    pub as_earlier: EarlierAttempt,
+    pub answer: Result<AnswerText, Blocked>,
+}
+
+/// What the caller may be handed.
+pub(crate) struct AnswerText {
+    pub text: String,
+    pub findings: Vec<Finding>,
+}
+
+impl Outcome {
+    pub(crate) fn of(sent: &Result<Reply, SendFailure>) -> Outcome {
+        let failed = |kind,
+                      status,
+                      duration_ms,
+                      retry_after_ms,
+                      excerpt: Option<String>,
+                      detail,
+                      hint: Option<String>| Outcome {
+            kind,
+            status,
+            duration_ms,
+            retry_after_ms,
+            loopback: false,
+            served_model: None,
+            stop: None,
+            usage: None,
+            unscanned: excerpt.map(Unscanned::Excerpt),
+            detail,
+            hint: hint.unwrap_or_else(|| "`sluice capsule events --run RUN` shows every attempt".into()),
+        };
+        match sent {
+            Ok(reply) => Outcome {
+                kind: AttemptOutcome::Ok,
+                status: Some(reply.status),
+                duration_ms: reply.duration_ms,
+                retry_after_ms: None,
+                loopback: reply.answer.loopback,
+                served_model: reply.answer.served_model.clone(),
+                stop: reply.answer.stop.clone(),
+                usage: reply.answer.usage,
+                unscanned: Some(Unscanned::Answer(reply.answer.body.clone())),
+                detail: String::new(),
+                hint: String::new(),
+            },
+            Err(SendFailure::Key(problem)) => {
+                failed(AttemptOutcome::MissingKey, None, 0, None, None, problem.to_string(), problem.hint())
+            }
+            Err(SendFailure::Call(error)) => failed(
+                error.outcome,
+                error.status,
+                error.duration_ms,
+                error.retry_after_ms,
+                error.excerpt.clone(),
+                error.to_string(),
+                error.hint(),
+            ),
+        }
+    }
+}
+
+/// The text of an answer after redaction. The body went through the dialect's reading once already, so it
+/// reads again; were it not to, an empty text is handed out and never an unscanned one.
+fn text_of(dialect: sluice_core::Dialect, outcome: &Outcome, wire: &str) -> String {
+    let status = outcome.status.unwrap_or(200);
+    sluice_provider::decode(dialect, status, "application/json", wire.as_bytes())
+        .map(|answer| answer.text)
+        .unwrap_or_default()
+}
+
+impl Attempt<'_> {
+    /// Redacts and filters what came back, then commits the envelope with everything that belongs to it.
+    pub(crate) async fn record(
+        &self,
+        chosen: &Chosen,
+        provider: &Provider,
+        committed: &Committed,
+        outcome: &Outcome,
+    ) -> Result<Recorded, CallFailure> {
+        let (response, scanned) = self.scan_response(outcome);
+        let filtered = self.filter(committed, scanned.as_ref().and_then(|scanned| scanned.as_ref().ok()));
+        let envelope =
+            self.envelope(chosen, provider, committed, outcome, response.as_ref(), &scanned, &filtered);
+        let cost = envelope.cost;
+        let mut drafts = self.evidence(response, &scanned, &filtered);
+        let envelope_at = drafts.len();
+        drafts.push(self.draft(EventKind::ModelCallEnvelope, &envelope));
+        let policy = &self.run.governor().policy().snapshot;
+        let marks = self.run.with_state(|state| state.ledger.spend(&policy.governance.budgets, &envelope));
+        drafts.extend(marks.iter().map(|mark| self.draft(EventKind::BudgetThreshold, mark)));
+        let escalation = ledger::escalation(policy, &envelope);
+        drafts.extend(escalation.map(|escalation| self.draft(EventKind::Escalation, &escalation)));
+        let events = self.run.record(drafts).await?;
+        let answer = match scanned {
+            Some(Ok(scanned)) => Ok(AnswerText {
+                text: text_of(provider.dialect, outcome, &scanned.wire),
+                findings: scanned.findings,
+            }),
+            Some(Err(blocked)) => Err(blocked),
+            None => Ok(AnswerText { text: String::new(), findings: Vec::new() }),
+        };
+        let as_earlier = ledger::earlier(&envelope);
+        Ok(Recorded { envelope: event_uri(&events, envelope_at)?, cost, as_earlier, answer })
+    }
+
+    /// The answer's scan, or a failing server's words for the record.
+    fn scan_response(
+        &self,
+        outcome: &Outcome,
+    ) -> (Option<RedactionApplied>, Option<Result<Scanned, Blocked>>) {
+        let scope = self.run.scope(self.call, self.number);
+        match &outcome.unscanned {
+            Some(Unscanned::Answer(body)) => {
+                let (applied, scanned) = self.run.governor().scan_response(scope, &body.to_string());
+                (Some(applied), Some(scanned))
+            }
+            Some(Unscanned::Excerpt(excerpt)) => {
+                (None, Some(self.run.governor().redact_for_record(scope, excerpt)))
+            }
+            None => (None, None),
+        }
+    }
+
+    /// Everything that stands before the envelope in its group.
+    fn evidence(
+        &self,
+        response: Option<RedactionApplied>,
+        scanned: &Option<Result<Scanned, Blocked>>,
+        filtered: &CaptureFiltered,
+    ) -> Vec<EventDraft> {
+        let mut drafts = Vec::new();
+        if let Some(response) = response {
+            drafts.push(self.draft(EventKind::RedactionApplied, &response));
+            drafts.extend(self.fault(&response.plugin, fault_of(&response.answer), "blocked"));
+        }
+        if let Some(Err(blocked)) = scanned {
+            drafts.push(self.draft(EventKind::ErrorEvent, &self.blocked_record("answer", blocked)));
+        }
+        drafts.push(self.draft(EventKind::CaptureFiltered, filtered));
+        drafts.extend(self.fault(&filtered.plugin, fault_of(&filtered.answer), "dropped"));
+        drafts
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an envelope is where everything about an attempt meets")]
+    fn envelope(
+        &self,
+        chosen: &Chosen,
+        provider: &Provider,
+        committed: &Committed,
+        outcome: &Outcome,
+        response: Option<&RedactionApplied>,
+        scanned: &Option<Result<Scanned, Blocked>>,
+        filtered: &CaptureFiltered,
+    ) -> ModelCallEnvelope {
+        let capture = |what: &str, action: FilterAction, text: &str| -> Captured {
+            captured(action, text, &self.run.salt(self.call, self.number, what))
+        };
+        let answer = scanned.as_ref().and_then(|scanned| scanned.as_ref().ok());
+        let redactor_fuel = committed.redaction.answer.fuel_used().unwrap_or(0)
+            + response.and_then(|response| response.answer.fuel_used()).unwrap_or(0);
+        let fuel = Self::fuel(PluginKind::Router, &committed.decision.answer)
+            .into_iter()
+            .chain([(PluginKind::Redactor, redactor_fuel)])
+            .chain(Self::fuel(PluginKind::CaptureFilter, &filtered.answer))
+            .collect();
+        let policy = &self.run.governor().policy().snapshot;
+        // A server's own words stand in the record only where they came through the scan unchanged.
+        let scanned_word = |word: &Option<String>| {
+            let quoted = serde_json::Value::from(word.as_deref()?).to_string();
+            word.clone().filter(|_| answer.is_some_and(|answer| answer.record.contains(&quoted)))
+        };
+        ModelCallEnvelope {
+            call: self.call,
+            attempt: self.number,
+            decision: committed.uri.clone(),
+            candidate: chosen.candidate.clone(),
+            provider: chosen.provider.clone(),
+            model: chosen.model.clone(),
+            mode: chosen.mode,
+            dialect: provider.dialect.code().to_owned(),
+            outcome: outcome.kind,
+            status: outcome.status,
+            served_model: scanned_word(&outcome.served_model),
+            loopback: outcome.loopback,
+            stop: scanned_word(&outcome.stop),
+            usage: outcome.usage,
+            cost: ledger::cost(policy, &chosen.candidate, outcome.usage.as_ref()),
+            request: capture("request", verdict(filtered, 0), &committed.scanned.record),
+            response: answer.map(|answer| capture("response", verdict(filtered, 1), &answer.record)),
+            plugins: self.run.governor().plugins(),
+            fuel,
+            duration_ms: outcome.duration_ms,
+        }
+    }
+}

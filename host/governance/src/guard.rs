@@ -1,0 +1,208 @@
+//! The host's own exact-match guard: values that are known to be secret (provider keys, environment
+//! variables of the policy's patterns), in the forms that they take on their way. Independent of the
+//! redactor plugin: swapping that cannot switch this off.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use sluice_core::{Guard, Secret};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+use zeroize::Zeroizing;
+
+/// Rule id of this guard's findings.
+pub const KNOWN_VALUE_RULE: &str = "known-value";
+
+/// Shorter values are too likely to be ordinary words: `*_KEY=enter` must not blank every `enter`.
+pub const KNOWN_VALUE_BYTES_MIN: usize = 8;
+
+/// Most values that are guarded, and most bytes of one: environments are small, and the automaton's size is
+/// the sum of all forms.
+const KNOWN_VALUES_MAX: usize = 512;
+const KNOWN_VALUE_BYTES_MAX: usize = 16 << 10;
+
+/// Finds known values in raw, base64 (any alignment, both alphabets), percent-encoded, hex and JSON-escaped
+/// form.
+pub struct KnownValues {
+    automaton: Option<AhoCorasick>,
+    count: usize,
+}
+
+/// The values could not be made into a guard.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// More or longer values than the limits allow.
+    #[error("too many or too long secret values: {values} values, longest {longest_bytes} bytes")]
+    TooLarge {
+        /// How many there are.
+        values: usize,
+        /// The longest of them.
+        longest_bytes: usize,
+    },
+    /// The automaton could not be built.
+    #[error("the guard's automaton cannot be built")]
+    Build(#[source] aho_corasick::BuildError),
+}
+
+impl KnownValues {
+    /// A guard for `values`. Those shorter than [`KNOWN_VALUE_BYTES_MIN`] are left out; too many or too
+    /// long ones are an error, never silently unguarded.
+    pub fn new(values: &[Secret]) -> Result<KnownValues, GuardError> {
+        let values: BTreeSet<&str> =
+            values.iter().map(Secret::expose).filter(|v| v.len() >= KNOWN_VALUE_BYTES_MIN).collect();
+        let longest_bytes = values.iter().map(|v| v.len()).max().unwrap_or(0);
+        if values.len() > KNOWN_VALUES_MAX || longest_bytes > KNOWN_VALUE_BYTES_MAX {
+            return Err(GuardError::TooLarge { values: values.len(), longest_bytes });
+        }
+        let mut forms: Vec<Zeroizing<String>> = Vec::new();
+        for value in &values {
+            add_forms(value, &mut forms);
+        }
+        let automaton = if forms.is_empty() {
+            None
+        } else {
+            let built = AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(forms.iter().map(|form| form.as_bytes()))
+                .map_err(GuardError::Build)?;
+            Some(built)
+        };
+        Ok(KnownValues { automaton, count: values.len() })
+    }
+
+    /// How many values are guarded.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Byte ranges of known values in `bytes`, ascending, without overlap.
+    pub fn spans(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        match &self.automaton {
+            Some(automaton) => automaton.find_iter(bytes).map(|found| found.range()).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// The forms of one value.
+fn add_forms(value: &str, forms: &mut Vec<Zeroizing<String>>) {
+    let bytes = value.as_bytes();
+    let mut add = |form: String| {
+        let form = Zeroizing::new(form);
+        if form.len() >= KNOWN_VALUE_BYTES_MIN && !forms.contains(&form) {
+            forms.push(form);
+        }
+    };
+    add(value.to_owned());
+    let escaped = serde_json::Value::from(value).to_string();
+    add(escaped[1..escaped.len() - 1].to_owned());
+    // Escaped once more: JSON inside a JSON string, as in tool arguments.
+    let twice = serde_json::Value::from(&escaped[1..escaped.len() - 1]).to_string();
+    add(twice[1..twice.len() - 1].to_owned());
+    add(percent(value, false));
+    add(percent(value, true));
+    add(sluice_core::digest::to_hex(bytes));
+    add(sluice_core::digest::to_hex(bytes).to_uppercase());
+    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+        for lead in 0..3_usize {
+            // What is encoded may begin anywhere in a group of three: shift, then cut the characters that
+            // depend on the unknown neighbours.
+            let mut shifted = Zeroizing::new(vec![0_u8; lead]);
+            shifted.extend_from_slice(bytes);
+            let text = Zeroizing::new(engine.encode(&*shifted));
+            let from = [0, 2, 3][lead];
+            let whole = shifted.len() / 3 * 4;
+            if from < whole {
+                add(text[from..whole].to_owned());
+            }
+        }
+    }
+}
+
+/// Percent-encoding with upper or lower case hex digits; unreserved characters (RFC 3986) stay.
+fn percent(value: &str, lower: bool) -> String {
+    let mut out = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = if lower { write!(out, "%{byte:02x}") } else { write!(out, "%{byte:02X}") };
+        }
+    }
+    out
+}
+
+impl Guard for KnownValues {
+    fn finds_secret(&self, bytes: &[u8]) -> bool {
+        self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(bytes))
+    }
+
+    fn mask(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for span in self.spans(text.as_bytes()) {
+            // Every form begins and ends with whole characters, so the range is on boundaries.
+            out.push_str(&text[done..span.start]);
+            out.push_str("[REDACTED:");
+            out.push_str(KNOWN_VALUE_RULE);
+            out.push(']');
+            done = span.end;
+        }
+        out.push_str(&text[done..]);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn guard(value: &str) -> KnownValues {
+        KnownValues::new(&[Secret::new(value.to_owned())]).unwrap()
+    }
+
+    #[test]
+    fn short_values_are_words_and_long_ones_are_refused() {
+        assert!(guard("hunter2").is_empty());
+        assert!(!guard("hunter2").finds_secret(b"hunter2"));
+        assert!(KnownValues::new(&[Secret::new("x".repeat(KNOWN_VALUE_BYTES_MAX + 1))]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_is_found_and_masked(
+            value in "[ -~é\"\\\\\n]{8,40}", before in "[ -~]{0,7}", after in "[ -~]{0,7}",
+        ) {
+            let guard = guard(&value);
+            let joined = format!("{before}{value}{after}");
+            let json = serde_json::Value::from(joined.as_str()).to_string();
+            let double = serde_json::Value::from(json.as_str()).to_string();
+            let forms = [
+                joined.clone(),
+                json,
+                double,
+                STANDARD_NO_PAD.encode(&joined),
+                base64::engine::general_purpose::STANDARD.encode(&joined),
+                URL_SAFE_NO_PAD.encode(&joined),
+                percent(&joined, false),
+                percent(&joined, true),
+                sluice_core::digest::to_hex(joined.as_bytes()),
+            ];
+            for form in forms {
+                prop_assert!(guard.finds_secret(form.as_bytes()), "{}", form);
+                let masked = guard.mask(&form);
+                prop_assert!(!guard.finds_secret(masked.as_bytes()), "{}", masked);
+            }
+            let innocent = "an ordinary sentence about nothing";
+            prop_assert_eq!(guard.mask(innocent), innocent);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What is decided about a call: route, redact, filter, judge. The same code live and in replay.
+//!
+//! *Invariant*: only this room turns plugin answers into decisions, and only this room makes
+//! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
+
+pub mod capture;
+pub mod governor;
+pub mod guard;
+pub mod json;
+pub mod ledger;
+pub mod probe;
+pub mod redact;
+pub mod route;
+pub mod tag;
+
+pub use governor::{Governor, GovernorError, ScanScope};
+pub use guard::{KNOWN_VALUE_RULE, KnownValues};
+pub use ledger::Ledger;
+pub use redact::{Blocked, Direction, Scanned};
+pub use tag::Tagger;

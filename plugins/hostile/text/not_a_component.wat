@@ -1,0 +1,3 @@
+;; A core module: valid WebAssembly, and no component.
+(module
+  (func (export "route")))

@@ -1,0 +1,255 @@
+//! Writes the tables as Rust source.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::pairs;
+use crate::pattern::{self, Node, Set};
+use crate::table::Row;
+use crate::words;
+
+/// Matchers that are written in Rust, by their name in the table.
+const MATCHERS: &[(&str, &str)] = &[
+    ("assign-password", "Password"),
+    ("assign-secret", "Secret"),
+    ("assign-key", "Key"),
+    ("assign-token", "Token"),
+    ("url-userinfo", "Userinfo"),
+    ("bearer", "Bearer"),
+    ("basic", "Basic"),
+    ("cookie", "Cookie"),
+    ("jwt", "Jwt"),
+    ("pem", "Pem"),
+    ("near-keyword", "NearKeyword"),
+    ("entropy", "Entropy"),
+    ("encoded", "Encoded"),
+    ("curl-user", "CurlUser"),
+];
+
+struct Writer {
+    sets: Vec<Set>,
+    code: String,
+}
+
+/// The source of `tables.rs`.
+pub fn tables(rows: &[Row]) -> Result<String, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut writer = Writer { sets: Vec::new(), code: String::new() };
+    let mut anchors: BTreeMap<(String, bool), Vec<usize>> = BTreeMap::new();
+    let mut names: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut rules = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        match writer.rule(row) {
+            Ok(code) => rules.push_str(&code),
+            Err(problem) => problems.push(format!("`{}`: {problem}", row.id)),
+        }
+        for anchor in &row.anchors {
+            anchors.entry((anchor.clone(), !row.any_case)).or_default().push(index);
+        }
+        for name in &row.names {
+            names.entry(name.to_ascii_lowercase()).or_default().push(index);
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let _ = writeln!(writer.code, "pub static RULES: [Rule; {}] = [\n{rules}];", rows.len());
+    writer.anchors(&anchors);
+    writer.names(names);
+    writer.sets();
+    Ok(writer.code)
+}
+
+impl Writer {
+    fn rule(&mut self, row: &Row) -> Result<String, String> {
+        let kind = if row.matcher.is_empty() {
+            let node = pattern::parse(&row.pattern)?;
+            let mut edge = pattern::last(&node);
+            (0..=255u8)
+                .filter(|b| b.is_ascii_alphanumeric() || *b == b'_')
+                .for_each(|b| edge[usize::from(b)] = true);
+            let edge = self.set(&edge)?;
+            let ops = self.ops(&node)?;
+            let lead = self.lead(&row.lead)?;
+            if row.names.is_empty() {
+                format!("Kind::Pattern {{ lead: {lead}, ops: &[{ops}], edge: {edge} }}")
+            } else {
+                format!("Kind::Named {{ ops: &[{ops}], edge: {edge} }}")
+            }
+        } else {
+            let (_, name) = MATCHERS
+                .iter()
+                .find(|(name, _)| *name == row.matcher)
+                .ok_or_else(|| format!("unknown matcher: {}", row.matcher))?;
+            format!("Kind::Builtin(Builtin::{name})")
+        };
+        Ok(format!(
+            "    Rule {{ id: {:?}, title: {:?}, severity: {:?}, group: {:?}, confidence: {}, near: &{:?}, left_any: {}, left_start: {}, random: {}, strict: {}, kind: {kind} }},\n",
+            row.id,
+            row.title,
+            row.severity,
+            row.group,
+            row.confidence,
+            row.near,
+            row.left == "any",
+            row.left == "start",
+            row.random,
+            row.strict,
+        ))
+    }
+
+    fn lead(&mut self, text: &str) -> Result<String, String> {
+        if text.is_empty() {
+            return Ok("None".into());
+        }
+        match pattern::parse(text)? {
+            Node::Seq(all) => match all.as_slice() {
+                [Node::Rep(inner, min, max)] => match inner.as_ref() {
+                    Node::Set(set) => {
+                        Ok(format!("Some(Lead {{ set: {}, min: {min}, max: {max} }})", self.set(set)?))
+                    }
+                    _ => Err("`lead` must be one class with a count".into()),
+                },
+                _ => Err("`lead` must be one class with a count".into()),
+            },
+            _ => Err("`lead` must be one class with a count".into()),
+        }
+    }
+
+    fn set(&mut self, set: &Set) -> Result<u8, String> {
+        let at = self.sets.iter().position(|known| known == set).unwrap_or_else(|| {
+            self.sets.push(*set);
+            self.sets.len() - 1
+        });
+        u8::try_from(at).map_err(|_| "more than 256 different classes".into())
+    }
+
+    fn ops(&mut self, node: &Node) -> Result<String, String> {
+        let mut out = String::new();
+        match node {
+            Node::Seq(all) => {
+                let mut literal = Vec::new();
+                for node in all {
+                    if let Some(byte) = only_byte(node) {
+                        literal.push(byte);
+                        continue;
+                    }
+                    flush(&mut out, &mut literal);
+                    out.push_str(&self.ops(node)?);
+                }
+                flush(&mut out, &mut literal);
+            }
+            Node::Set(set) => {
+                let _ = write!(out, "Op::Run({}, 1, 1), ", self.set(set)?);
+            }
+            Node::Alt(all) => {
+                let branches: Result<Vec<String>, String> =
+                    all.iter().map(|branch| Ok(format!("&[{}]", self.ops(branch)?))).collect();
+                let _ = write!(out, "Op::Alt(&[{}]), ", branches?.join(", "));
+            }
+            Node::Rep(inner, min, max) => match simple(inner) {
+                Some(set) => {
+                    let _ = write!(out, "Op::Run({}, {min}, {max}), ", self.set(&set)?);
+                }
+                None => {
+                    let _ = write!(out, "Op::Rep(&[{}], {min}, {max}), ", self.ops(inner)?);
+                }
+            },
+        }
+        Ok(out)
+    }
+
+    fn anchors(&mut self, anchors: &BTreeMap<(String, bool), Vec<usize>>) {
+        let keys: Vec<(String, bool)> = anchors.keys().cloned().collect();
+        let chosen = pairs::choose(&keys);
+        let mut code = String::new();
+        let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
+        for ((text, exact), rules) in anchors {
+            let _ = writeln!(code, "    Anchor {{ text: {text:?}, exact: {exact}, rules: &{rules:?} }},");
+        }
+        // Pairs that differ in case alone have the same probes: one bucket. Bucket 0 is "no anchor".
+        let mut buckets: Vec<Vec<pairs::Probe>> = vec![Vec::new()];
+        let mut flags = vec![0u16; pairs::PAIRS];
+        for (pair, probes) in &chosen {
+            let at = buckets.iter().position(|known| known == probes).unwrap_or_else(|| {
+                buckets.push(probes.clone());
+                buckets.len() - 1
+            });
+            flags[*pair] = at as u16;
+        }
+        let (width, most) = if buckets.len() <= 256 { ("u8", 255) } else { ("u16", 65_535) };
+        let _ = writeln!(code, "];\n/// The bucket of each pair; at most {most}.");
+        let _ = writeln!(code, "pub static FLAGS: [{width}; {}] = {flags:?};", flags.len());
+        let lists: Vec<String> = buckets
+            .iter()
+            .map(|probes| {
+                let list: Vec<String> =
+                    probes.iter().map(|p| format!("({}, {})", p.anchor, p.offset)).collect();
+                format!("    &[{}],", list.join(", "))
+            })
+            .collect();
+        let _ = writeln!(
+            code,
+            "pub static BUCKETS: [&[(u16, u8)]; {}] = [\n{}\n];",
+            lists.len(),
+            lists.join("\n")
+        );
+        self.code.push_str(&code);
+    }
+
+    fn names(&mut self, mut names: BTreeMap<String, Vec<usize>>) {
+        let any = names.remove("*").unwrap_or_default();
+        let _ = writeln!(self.code, "pub static ANY_RUN: [u16; {}] = {any:?};", any.len());
+        let _ = writeln!(self.code, "pub static NAMES: [(&str, &[u16]); {}] = [", names.len());
+        for (name, rules) in &names {
+            let _ = writeln!(self.code, "    ({name:?}, &{rules:?}),");
+        }
+        self.code.push_str("];\n");
+        let mut words: Vec<(&str, bool)> = words::KEYWORDS.iter().map(|word| (*word, true)).collect();
+        words.extend(words::HARMLESS.iter().map(|word| (*word, false)));
+        words.sort_unstable();
+        let _ = writeln!(self.code, "pub static WORDS: [(&str, bool); {}] = {words:?};", words.len());
+        let mut prefixes = vec![0u8; 1 << 15];
+        let words = words::KEYWORDS.iter().chain(words::HARMLESS).map(|word| ((*word).to_owned(), 1));
+        for (word, flag) in words.chain(names.keys().map(|name| (name.clone(), 2))) {
+            let Some([a, b, c]) = word.as_bytes().first_chunk() else { continue };
+            prefixes[usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31)] |= flag;
+        }
+        let _ = writeln!(self.code, "/// By the first three bytes: 1 a word, 2 a name may begin.");
+        let _ = writeln!(self.code, "pub static PREFIXES: [u8; 32768] = {prefixes:?};");
+    }
+
+    fn sets(&mut self) {
+        let _ = writeln!(self.code, "pub static SETS: [[u64; 4]; {}] = [", self.sets.len());
+        for set in &self.sets {
+            let mut words = [0u64; 4];
+            (0..256).filter(|b| set[*b]).for_each(|b| words[b / 64] |= 1 << (b % 64));
+            let _ = writeln!(self.code, "    {words:?},");
+        }
+        self.code.push_str("];\n");
+    }
+}
+
+fn simple(node: &Node) -> Option<Set> {
+    match node {
+        Node::Set(set) => Some(**set),
+        Node::Seq(all) if all.len() == 1 => simple(&all[0]),
+        _ => None,
+    }
+}
+
+fn only_byte(node: &Node) -> Option<u8> {
+    match node {
+        Node::Set(set) if set.iter().filter(|flag| **flag).count() == 1 => {
+            set.iter().position(|flag| *flag).map(|byte| byte as u8)
+        }
+        _ => None,
+    }
+}
+
+fn flush(out: &mut String, literal: &mut Vec<u8>) {
+    if !literal.is_empty() {
+        let _ = write!(out, "Op::Lit(&{literal:?}), ");
+        literal.clear();
+    }
+}

@@ -1,0 +1,411 @@
+//! Assignments: a name that says what it holds, an operator, a value. Quotes may be escaped to any depth.
+
+use crate::names::{HARMLESS, QUALIFIERS, TAILS};
+use crate::rules::Builtin;
+use crate::text::Text;
+use crate::value::{Setting, VALUE_BYTES_MIN, is_secret};
+
+/// How far left and right of the keyword its name reaches.
+const NAME_BYTES_MAX: usize = 64;
+/// How far the value may stand from its name: a type annotation, a few spaces, quotes.
+const GAP_BYTES_MAX: usize = 40;
+
+/// What an assignment was found to be.
+pub(crate) struct Found {
+    pub start: usize,
+    pub end: usize,
+    /// Whether the value goes on beyond what was looked at.
+    pub open: bool,
+    pub strong: bool,
+}
+
+/// The answer for one keyword.
+pub(crate) enum Outcome {
+    Nothing,
+    Found(Found),
+}
+
+struct Name<'a> {
+    start: usize,
+    end: usize,
+    before: &'a [u8],
+    keyword: &'a [u8],
+    tail: &'a [u8],
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
+    let mut start = at;
+    while start > 0
+        && at - start < NAME_BYTES_MAX
+        && (is_name_byte(text.bytes[start - 1]) || text.bytes[start - 1] == b'.')
+    {
+        start -= 1;
+    }
+    let mut stop = end;
+    while stop - end < NAME_BYTES_MAX && text.at(stop).is_some_and(is_name_byte) {
+        stop += 1;
+    }
+    // `-` before the operator of `key->field` or the dash of a separator is no part of the name.
+    while stop > end && text.bytes[stop - 1] == b'-' {
+        stop -= 1;
+    }
+    Name {
+        start,
+        end: stop,
+        before: text.slice(start, at),
+        keyword: text.slice(at, end),
+        tail: text.slice(end, stop),
+    }
+}
+
+impl Name<'_> {
+    /// The word left of the keyword: `api` of `my_api_key`, `myApiKey`, `MYAPIKEY` (then the longest qualifier).
+    fn word_before(&self) -> Vec<u8> {
+        let trimmed = trim_end(self.before, b"_-.");
+        let mut from = trimmed.len();
+        while from > 0 {
+            let byte = trimmed[from - 1];
+            if !byte.is_ascii_alphanumeric() {
+                break;
+            }
+            from -= 1;
+            let camel = byte.is_ascii_uppercase() && from > 0 && trimmed[from - 1].is_ascii_lowercase();
+            if camel {
+                break;
+            }
+        }
+        trimmed[from..].to_ascii_lowercase()
+    }
+
+    /// Whether the keyword begins a word of its own.
+    fn separated(&self) -> bool {
+        match (self.before.last(), self.keyword.first()) {
+            (None, _) => true,
+            (Some(before), Some(first)) => {
+                !before.is_ascii_alphabetic() || (before.is_ascii_lowercase() && first.is_ascii_uppercase())
+            }
+            _ => true,
+        }
+    }
+
+    fn tail_is_harmless(&self) -> bool {
+        let tail = self.tail;
+        let Some(first) = tail.first() else { return false };
+        let upper_keyword = self.keyword.iter().all(u8::is_ascii_uppercase);
+        if first.is_ascii_lowercase() || (first.is_ascii_uppercase() && upper_keyword) {
+            // `keyboard`, `tokens`, `SECRETS`: a longer word. `passwordHash`, `secretkey` begin anew.
+            let rest = tail.to_ascii_lowercase();
+            // `credentials`, `secrets`; not `tokens` and `keys`, which are counted rather than kept.
+            if rest == b"s" && self.keyword.len() >= 6 {
+                return false;
+            }
+            return ![
+                &b"key"[..],
+                b"token",
+                b"access",
+                b"base64",
+                b"value",
+                b"string",
+                b"prod",
+                b"live",
+                b"test",
+                b"dev",
+                b"phrase",
+            ]
+            .iter()
+            .any(|word| rest.starts_with(word));
+        }
+        let lower = tail.to_ascii_lowercase();
+        let last = lower.rsplit(|b| b"_-.".contains(b)).find(|part| !part.is_empty()).unwrap_or_default();
+        let first_word: Vec<u8> = camel_first(trim_start(tail, b"_-."));
+        TAILS.iter().any(|word| last == word.as_bytes() || first_word == word.as_bytes())
+    }
+}
+
+fn camel_first(tail: &[u8]) -> Vec<u8> {
+    let end = tail
+        .iter()
+        .enumerate()
+        .skip(1)
+        .find(|(at, b)| {
+            !b.is_ascii_alphanumeric() || (b.is_ascii_uppercase() && tail[at - 1].is_ascii_lowercase())
+        })
+        .map_or(tail.len(), |(at, _)| at);
+    tail[..end].to_ascii_lowercase()
+}
+
+fn trim_end<'a>(mut bytes: &'a [u8], set: &[u8]) -> &'a [u8] {
+    while let Some((last, rest)) = bytes.split_last() {
+        if !set.contains(last) {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trim_start<'a>(mut bytes: &'a [u8], set: &[u8]) -> &'a [u8] {
+    while let Some((first, rest)) = bytes.split_first() {
+        if !set.contains(first) {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
+/// How strong the name is: `None` where it holds no secret at all.
+fn strength(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> Option<bool> {
+    // `AWS::KMS::Key` is the path of a type.
+    if name.tail_is_harmless() || text.slice(name.start.saturating_sub(2), name.start) == b"::" {
+        return None;
+    }
+    let before = name.word_before();
+    let qualified = QUALIFIERS.iter().any(|word| before == word.as_bytes());
+    let glued = !name.separated() && QUALIFIERS.iter().any(|word| before.ends_with(word.as_bytes()));
+    let harmless = HARMLESS.iter().any(|word| before == word.as_bytes());
+    match kind {
+        Builtin::Password | Builtin::Secret => (name.separated() || name.keyword.len() > 4 || glued)
+            .then_some(!harmless || kind == Builtin::Password),
+        _ if harmless => None,
+        _ if !name.separated() && !glued => None,
+        _ => Some(qualified || glued),
+    }
+}
+
+/// Looks at the assignment whose name holds the keyword `at..end`. Also says from where on the answer is undecided
+/// if the text ended too early: a value that has not begun yet can only begin after what is there.
+pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Outcome, usize) {
+    text.look_everywhere();
+    let name = name(text, at, end);
+    // Most keywords are followed by no operator: that is the cheaper question.
+    let Some(place) = operator(text, &name) else { return (Outcome::Nothing, text.len()) };
+    let Some(strong) = strength(text, &name, kind) else { return (Outcome::Nothing, text.len()) };
+    let mut from = place.at;
+    if place.element {
+        // `<token>` with its value on a line of its own.
+        while from < place.at + GAP_BYTES_MAX && text.at(from).is_some_and(|b| b.is_ascii_whitespace()) {
+            from += 1;
+        }
+    }
+    let value = value(text, from, place.plain);
+    (judge(text, &name, &place, &value, strong, kind), value.start)
+}
+
+fn judge(
+    text: &Text<'_>,
+    name: &Name<'_>,
+    place: &Place,
+    value: &Value,
+    strong: bool,
+    kind: Builtin,
+) -> Outcome {
+    if value.end - value.start < VALUE_BYTES_MIN {
+        return Outcome::Nothing;
+    }
+    let password = kind == Builtin::Password;
+    let environment = name_is_upper(text, name) && place.tight;
+    let setting = Setting {
+        strong: strong || environment,
+        quoted: value.quoted,
+        plain: place.plain || environment,
+        password,
+    };
+    let bytes = text.slice(value.start, value.end);
+    // The token of a status badge is meant to be public.
+    if place.plain && crate::value::contains(text.slice(name.start.saturating_sub(24), name.start), b"badge")
+    {
+        return Outcome::Nothing;
+    }
+    if place.compared && !crate::random::is_random(bytes) {
+        return Outcome::Nothing;
+    }
+    if !is_secret(bytes, setting)
+        || (!strong && !environment && !place.plain && !value.quoted && bytes.len() < 12)
+    {
+        return Outcome::Nothing;
+    }
+    Outcome::Found(Found { start: value.start, end: value.end, open: value.open, strong: setting.strong })
+}
+
+fn name_is_upper(text: &Text<'_>, name: &Name<'_>) -> bool {
+    let all = text.slice(name.start, name.end);
+    !all.iter().any(u8::is_ascii_lowercase) && (all.contains(&b'_') || all.len() >= 8)
+}
+
+struct Place {
+    at: usize,
+    /// `=` with nothing around it.
+    tight: bool,
+    /// Environment, query, cookie: the value is no source code.
+    plain: bool,
+    compared: bool,
+    /// The content of an XML element.
+    element: bool,
+}
+
+/// Walks from the name over closers, a type annotation and the operator to the value.
+fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
+    let mut at = name.end;
+    let limit = name.end + GAP_BYTES_MAX;
+    let mut closed = false;
+    let mut spaced = false;
+    // Closers: escaped quotes, brackets, spaces.
+    while at < limit {
+        match text.at(at)? {
+            b' ' | b'\t' => spaced = true,
+            b'"' | b'\'' | b'`' | b']' | b'\\' => closed |= text.at(at) != Some(b'\\'),
+            b'[' if text.at(at + 1) == Some(b']') => at += 1,
+            b'*' if closed || text.at(at + 1) == Some(b'*') => {}
+            _ => break,
+        }
+        at += 1;
+    }
+    let flag = name.start >= 1 && text.slice(name.start, name.start + 2) == b"--";
+    let byte = text.at(at)?;
+    match byte {
+        b'=' | b':' | b'?' | b'.' | b'|' | b'+' | b'~' | b'!' | b'-' => {
+            let mut end = at;
+            while end - at < 5 && text.at(end).is_some_and(|b| b"=:?.|+~!->".contains(&b)) {
+                end += 1;
+            }
+            let op = text.slice(at, end);
+            if !(op.contains(&b'=') || op.contains(&b':') || op == b"->") {
+                return None;
+            }
+            let compared = matches!(op, b"==" | b"===" | b"!=" | b"!==");
+            let mut place =
+                Place { at: end, tight: op == b"=" && !spaced, plain: false, compared, element: false };
+            if op == b":" && !closed {
+                place.at = annotation(text, end).unwrap_or(end);
+            }
+            let in_query =
+                place.tight && text.bytes.get(name.start.wrapping_sub(1)).is_some_and(|b| b"?&;".contains(b));
+            let next_is_space = text.at(place.at).is_some_and(|b| b == b' ');
+            place.tight &= !next_is_space;
+            place.plain = (in_query || flag) && place.tight;
+            Some(place)
+        }
+        b',' if closed => {
+            Some(Place { at: at + 1, tight: false, plain: false, compared: false, element: false })
+        }
+        b'>' => Some(Place { at: at + 1, tight: false, plain: true, compared: false, element: true }),
+        b'(' if !spaced => {
+            Some(Place { at: at + 1, tight: false, plain: false, compared: false, element: false })
+        }
+        b'%' if text.starts_with_any_case(at, "%3d") => {
+            Some(Place { at: at + 3, tight: true, plain: true, compared: false, element: false })
+        }
+        _ if flag && spaced => Some(Place { at, tight: false, plain: true, compared: false, element: false }),
+        // `String apiToken "..."`, `api_key "..."`, `var token string = "..."`
+        b'a'..=b'z' | b'A'..=b'Z' if spaced => {
+            let at = typed(text, at)?;
+            Some(Place { at, tight: false, plain: false, compared: false, element: false })
+        }
+        _ => None,
+    }
+}
+
+/// `: &'static str = ` and the like: the place after the `=`.
+fn annotation(text: &Text<'_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    while end - at < 32 {
+        let byte = text.at(end)?;
+        match byte {
+            b'=' => return (end > at + 2).then_some(end + 1),
+            b'a'..=b'z' | b'A'..=b'Z' | b' ' | b'&' | b'<' | b'>' | b'?' | b'_' | b'.' => end += 1,
+            b'\'' if text.stands(end, b"'static") => end += 7,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// `string = ` after a name: the place after the `=`.
+fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    while end - at < 16 && text.at(end).is_some_and(|b| b.is_ascii_alphabetic()) {
+        end += 1;
+    }
+    while text.at(end) == Some(b' ') && end - at < 20 {
+        end += 1;
+    }
+    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS"];
+    let word = text.slice(at, end);
+    let word = trim_end(word, b" ");
+    if !known.contains(&word) {
+        return None;
+    }
+    if text.at(end) == Some(b'=') { Some(end + 1) } else { (word == b"is").then_some(end) }
+}
+
+struct Value {
+    start: usize,
+    end: usize,
+    quoted: bool,
+    open: bool,
+}
+
+/// The value at `at`: between quotes (escaped or not), or up to what ends a bare word.
+fn value(text: &Text<'_>, mut at: usize, plain: bool) -> Value {
+    let limit = at + GAP_BYTES_MAX;
+    while at < limit && text.at(at).is_some_and(|b| b"= \t([".contains(&b)) {
+        at += 1;
+    }
+    // Prefixes of string literals, and `new String(`-like wrappers are left to the other rules.
+    let prefixed = text.at(at).is_some_and(|b| b"brfuL@&".contains(&b));
+    let quote_at =
+        if prefixed && text.at(at + 1).is_some_and(|b| b"\"'`".contains(&b)) { at + 1 } else { at };
+    let mut open = quote_at;
+    while text.at(open) == Some(b'\\') && open - quote_at < 8 {
+        open += 1;
+    }
+    let quote = text.at(open).filter(|b| b"\"'`".contains(b));
+    let unicode = quote.is_none() && open > quote_at && text.stands(open, b"u002");
+    if unicode && text.at(open + 4).is_some_and(|b| b == b'2' || b == b'7') {
+        return skip_scheme(text, until(text, open + 5, |b| b == b'\\' || b == b'"' || b == b'\n'), true);
+    }
+    match quote {
+        Some(quote) => {
+            let mut start = open + 1;
+            while text.at(start) == Some(quote) && start - open < 3 {
+                start += 1;
+            }
+            let escaped = open > quote_at;
+            let inner = until(text, start, |b| b == quote || b == b'\n' || (escaped && b == b'\\'));
+            skip_scheme(text, inner, true)
+        }
+        None => {
+            let inner = until(text, quote_at, |b| {
+                b.is_ascii_whitespace()
+                    || b"\"'`,;)<>\\".contains(&b)
+                    || (plain && b"&|".contains(&b))
+                    || (!plain && b == b']')
+            });
+            skip_scheme(text, inner, false)
+        }
+    }
+}
+
+fn until(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, usize, bool) {
+    text.look_from(start);
+    let mut end = start;
+    while text.at(end).is_some_and(|byte| !stop(byte)) {
+        end += 1;
+    }
+    (start, end, text.is_open(end))
+}
+
+fn skip_scheme(text: &Text<'_>, (mut start, end, open): (usize, usize, bool), quoted: bool) -> Value {
+    for scheme in ["bearer ", "token ", "basic ", "apikey "] {
+        if end - start > scheme.len() && text.starts_with_any_case(start, scheme) {
+            start += scheme.len();
+            break;
+        }
+    }
+    Value { start, end, quoted, open }
+}

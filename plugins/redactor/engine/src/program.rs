@@ -1,0 +1,62 @@
+//! Runs the patterns that the build compiled. Repeats take what they can and nothing is tried twice, so a pattern
+//! costs at most the bytes it looks at.
+
+use crate::rules::SETS;
+use crate::text::Text;
+
+/// One step of a pattern.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// These bytes.
+    Lit(&'static [u8]),
+    /// Between `min` and `max` bytes of a set.
+    Run(u8, u16, u16),
+    /// The first of these that matches here.
+    Alt(&'static [&'static [Op]]),
+    /// Between `min` and `max` times these.
+    Rep(&'static [Op], u16, u16),
+}
+
+/// A repeat that counted this far has no upper end: the match goes on to the end of the run.
+pub(crate) const OPEN_MAX: u16 = 512;
+
+#[inline]
+pub(crate) fn in_set(set: u8, byte: u8) -> bool {
+    SETS.get(usize::from(set)).is_some_and(|words| words[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
+}
+
+/// The end of the match that begins at `at`.
+pub(crate) fn run(ops: &[Op], text: &Text<'_>, mut at: usize) -> Option<usize> {
+    for op in ops {
+        at = step(op, text, at)?;
+    }
+    Some(at)
+}
+
+fn step(op: &Op, text: &Text<'_>, at: usize) -> Option<usize> {
+    match op {
+        Op::Lit(literal) => literal
+            .iter()
+            .enumerate()
+            .all(|(i, byte)| text.at(at + i) == Some(*byte))
+            .then_some(at + literal.len()),
+        Op::Run(set, min, max) => {
+            let mut end = at;
+            while end - at < usize::from(*max) && text.at(end).is_some_and(|byte| in_set(*set, byte)) {
+                end += 1;
+            }
+            (end - at >= usize::from(*min)).then_some(end)
+        }
+        Op::Alt(branches) => branches.iter().find_map(|branch| run(branch, text, at)),
+        Op::Rep(ops, min, max) => {
+            let (mut end, mut count) = (at, 0u16);
+            while count < *max {
+                match run(ops, text, end) {
+                    Some(next) if next > end => (end, count) = (next, count + 1),
+                    _ => break,
+                }
+            }
+            (count >= *min).then_some(end)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Whether a run of characters looks made by a machine: by digits, changes of case and letter pairs that words do
+//! not have. Integers only, so that the same bytes give the same answer everywhere.
+
+/// The 260 letter pairs that make up 95 % of the pairs in the words of source code and its documentation; bit `b` of
+/// row `a` is the pair `ab`. Random letters have 38 % of them.
+const COMMON_PAIRS: [u32; 26] = [
+    0x13ebd6f, 0x1164911, 0x01e4d95, 0x1164919, 0x1efb97f, 0x01a4931, 0x0166191, 0x01a4111, 0x2aef87f,
+    0x0000010, 0x0040110, 0x11c4939, 0x014d913, 0x13c6d7d, 0x07efd6f, 0x11ec911, 0x0100000, 0x13e7d5d,
+    0x11ccd95, 0x11ec99d, 0x00eb95f, 0x0000111, 0x0066191, 0x0088000, 0x004e000, 0x0000010,
+];
+
+/// What a run is made of.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Shape {
+    pub len: usize,
+    pub digits: usize,
+    pub lowers: usize,
+    pub uppers: usize,
+    pub others: usize,
+    /// How many different bytes.
+    pub distinct: usize,
+    /// Changes between digit and letter, or between the cases other than a capital before small letters.
+    pub breaks: usize,
+    /// Longest stretch of bytes that are equal or count up or down.
+    pub sequence: usize,
+    pub hex: bool,
+}
+
+/// Looks at the first [`LOOK_BYTES_MAX`] bytes.
+pub(crate) fn shape(value: &[u8]) -> Shape {
+    let value = &value[..value.len().min(LOOK_BYTES_MAX)];
+    let mut counts = [0usize; 8];
+    let mut seen = [0u64; 4];
+    let (mut run, mut sequence, mut breaks, mut hex) = (1, 1, 0, true);
+    let (mut before, mut kind) = (value.first().copied().unwrap_or_default(), 0u8);
+    for (at, &byte) in value.iter().enumerate() {
+        let now = CLASSES[usize::from(byte)];
+        counts[usize::from(now & 7)] += 1;
+        hex &= byte.is_ascii_hexdigit();
+        seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        breaks += usize::from(now != kind && now != 0 && kind != 0);
+        run = if at > 0 && byte.wrapping_sub(before).wrapping_add(1) <= 2 { run + 1 } else { 1 };
+        sequence = sequence.max(run);
+        (before, kind) = (byte, now);
+    }
+    Shape {
+        len: value.len(),
+        digits: counts[1],
+        lowers: counts[2],
+        uppers: counts[4],
+        others: counts[0],
+        distinct: seen.iter().map(|word| word.count_ones() as usize).sum(),
+        breaks,
+        sequence,
+        hex,
+    }
+}
+
+/// A decision about a longer run rests on its first bytes: it must be the same when the rest has not arrived.
+pub(crate) const LOOK_BYTES_MAX: usize = 96;
+
+/// Letters in pieces that read like words.
+pub(crate) fn wordlike(value: &[u8]) -> usize {
+    let value = &value[..value.len().min(LOOK_BYTES_MAX)];
+    let mut total = 0;
+    let mut at = 0;
+    while at < value.len() {
+        if !value[at].is_ascii_alphabetic() {
+            at += 1;
+            continue;
+        }
+        let mut end = at;
+        while end < value.len() && value[end].is_ascii_alphabetic() {
+            let boundary =
+                end > at + 1 && value[end].is_ascii_uppercase() && value[end - 1].is_ascii_lowercase();
+            if boundary {
+                break;
+            }
+            end += 1;
+        }
+        let piece = &value[at..end];
+        if piece.len() >= 3 && reads_like_word(piece) {
+            total += piece.len();
+        }
+        at = end.max(at + 1);
+    }
+    total
+}
+
+fn reads_like_word(piece: &[u8]) -> bool {
+    let index = |byte: u8| usize::from(byte.to_ascii_lowercase() - b'a');
+    let pairs = piece.len() - 1;
+    let common =
+        piece.windows(2).filter(|pair| COMMON_PAIRS[index(pair[0])] >> index(pair[1]) & 1 == 1).count();
+    let same_case =
+        piece.iter().skip(1).all(u8::is_ascii_lowercase) || piece.iter().all(u8::is_ascii_uppercase);
+    same_case && common * 100 >= pairs * 80
+}
+
+/// A cheap look before the others: most long runs are names and paths, with hardly a digit among the letters and
+/// few changes of case.
+pub(crate) fn may_be_random(value: &[u8]) -> bool {
+    let (mut breaks, mut kind, mut length, mut longest) = (0u32, 0u8, 0u32, 0u32);
+    for &byte in value {
+        let now = CLASSES[usize::from(byte)];
+        breaks += u32::from(now != kind && now & kind == 0 && now != 0 && kind != 0);
+        length = if now != 0 && now == kind { length + 1 } else { 1 };
+        longest = longest.max(length);
+        kind = now;
+    }
+    breaks >= 3 || longest >= 16
+}
+
+/// Digit, small letter, capital.
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = if b.is_ascii_digit() {
+            1
+        } else if b.is_ascii_lowercase() {
+            2
+        } else if b.is_ascii_uppercase() {
+            4
+        } else {
+            0
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// Whether the run looks random enough to be a credential where a keyword stands near it.
+pub(crate) fn is_random(value: &[u8]) -> bool {
+    let shape = shape(value);
+    let letters = shape.lowers + shape.uppers;
+    let alnum = letters + shape.digits;
+    if alnum < 10 || shape.distinct < 6 || shape.others * 3 > shape.len || shape.sequence * 3 > shape.len * 2
+    {
+        return false;
+    }
+    if shape.hex && shape.digits >= 2 && letters >= 2 {
+        return true;
+    }
+    let mixed = match (shape.digits, shape.lowers, shape.uppers) {
+        (0, _, 0) | (0, 0, _) => return alnum >= 24 && wordlike(value) == 0,
+        (0, _, _) => alnum >= 16 && shape.breaks >= 6,
+        (digits, _, _) if shape.breaks == 2 => digits >= 6 && letters >= 6,
+        _ => shape.breaks >= 3 && letters >= 3,
+    };
+    // Among few letters a chance word is likely.
+    mixed && (letters * 2 < alnum || wordlike(value) * 100 <= letters * 55)
+}
+
+/// Whether a token of a known form may be one: it does not read like words, and is not visibly made up.
+pub(crate) fn is_plausible(value: &[u8]) -> bool {
+    let shape = shape(value);
+    let mixed = shape.digits >= 2 || shape.breaks >= 4;
+    mixed && wordlike(value) * 100 <= (shape.lowers + shape.uppers) * 60 && !is_filler(value)
+}
+
+/// A stricter test, for text without any keyword.
+pub(crate) fn is_very_random(value: &[u8]) -> bool {
+    let shape = shape(value);
+    shape.distinct >= 14
+        && shape.breaks * 100 >= shape.len * 20
+        && shape.digits >= 2
+        && shape.sequence < 8
+        && is_random(value)
+        && wordlike(value) * 100 < shape.len * 30
+}
+
+/// Visibly made up: hardly any different bytes, or one long count.
+pub(crate) fn is_filler(value: &[u8]) -> bool {
+    let shape = shape(value);
+    let repeated = (0..value.len())
+        .any(|at| value[at..].iter().take_while(|b| **b == value[at]).count() * 2 > value.len().max(12));
+    repeated
+        || shape.distinct <= 4
+        || (shape.distinct <= 6 && shape.len >= 24)
+        || shape.sequence >= shape.len.saturating_sub(2).max(7)
+}

@@ -1,0 +1,81 @@
+//! The rule table as the build made it.
+
+use crate::program::Op;
+
+/// One rule of `rules.toml`.
+#[derive(Debug)]
+pub struct Rule {
+    /// Stable, `[a-z0-9-]{1,48}`.
+    pub id: &'static str,
+    /// For a person.
+    pub title: &'static str,
+    /// `low`, `medium`, `high`, `critical`.
+    pub severity: &'static str,
+    /// The heading that the rule stands under in the documentation.
+    pub group: &'static str,
+    /// 1..1000.
+    pub confidence: u16,
+    pub(crate) near: &'static [&'static str],
+    pub(crate) left_any: bool,
+    pub(crate) left_start: bool,
+    pub(crate) random: bool,
+    pub(crate) strict: bool,
+    pub(crate) kind: Kind,
+}
+
+/// How a rule matches.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// At an anchor.
+    Pattern { lead: Option<Lead>, ops: &'static [Op], edge: u8 },
+    /// A random run near the name of a service.
+    Named { ops: &'static [Op], edge: u8 },
+    /// Written in Rust.
+    Builtin(Builtin),
+}
+
+/// What stands left of an anchor: a run of one class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lead {
+    pub set: u8,
+    pub min: u16,
+    pub max: u16,
+}
+
+/// Matchers that a pattern cannot express.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Builtin {
+    Password,
+    Secret,
+    Key,
+    Token,
+    Userinfo,
+    Bearer,
+    Basic,
+    Cookie,
+    Jwt,
+    Pem,
+    NearKeyword,
+    Entropy,
+    Encoded,
+    CurlUser,
+}
+
+/// A literal at which rules are tried.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    pub text: &'static str,
+    /// Whether upper and lower case count.
+    pub exact: bool,
+    pub rules: &'static [u16],
+}
+
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+
+/// The number of the first rule with this matcher.
+pub(crate) fn builtin(wanted: Builtin) -> Option<u16> {
+    RULES
+        .iter()
+        .position(|rule| matches!(rule.kind, Kind::Builtin(kind) if kind == wanted))
+        .map(|at| at as u16)
+}

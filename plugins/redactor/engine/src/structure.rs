@@ -1,0 +1,359 @@
+//! Secrets that are recognised by what stands around them: JWT, PEM, URL userinfo, HTTP authentication, cookies.
+
+use crate::decode;
+use crate::random::{is_filler, is_random, shape, wordlike};
+use crate::text::{Text, begins_word};
+use crate::value::{Setting, is_secret};
+
+/// A span in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub start: usize,
+    pub end: usize,
+}
+
+/// No part is longer: the horizon of the text ends it before.
+const PART_BYTES_MAX: usize = 512;
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn run_end(text: &Text<'_>, from: usize, max: usize, test: impl Fn(u8) -> bool) -> usize {
+    let mut end = from;
+    while end - from < max && text.at(end).is_some_and(&test) {
+        end += 1;
+    }
+    end
+}
+
+/// A JSON web token: the header decodes to an object that names an algorithm.
+pub(crate) fn jwt(text: &Text<'_>, start: usize) -> Option<Range> {
+    if !begins_word(text.bytes, start) {
+        return None;
+    }
+    let header = run_end(text, start, PART_BYTES_MAX, |b| is_base64url(b) || b == b'=');
+    if header - start < 12 || text.at(header) != Some(b'.') || text.is_open(header + 9) {
+        return None;
+    }
+    let decoded = decode::base64(text.slice(start, header))?;
+    let names = [&b"\"alg\""[..], b"\"typ\"", b"\"kid\"", b"\"enc\"", b"\"cty\""];
+    if !decoded.starts_with(b"{") || !names.iter().any(|name| crate::value::contains(&decoded, name)) {
+        return None;
+    }
+    let rest = run_end(text, header + 1, PART_BYTES_MAX, |b| is_base64url(b) || b".=/+".contains(&b));
+    let mut end = rest;
+    while !text.is_open(end) && end > header && text.bytes[end - 1] == b'.' {
+        end -= 1;
+    }
+    (end - header > 8).then_some(Range { start, end })
+}
+
+/// Where a private key's text begins, given the place of `-----BEGIN`: past the marker line.
+pub(crate) fn pem_head(text: &Text<'_>, start: usize) -> Option<usize> {
+    let label =
+        run_end(text, start, 80, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'-');
+    let line = text.slice(start, label);
+    if !crate::value::contains(line, b"PRIVATE KEY") || !line.ends_with(b"----") {
+        return None;
+    }
+    // A marker without key material after it is a mention of the format.
+    let body = pem_gap(text, label);
+    let first = run_end(text, body, 64, is_pem_byte);
+    let name = run_end(text, body, 24, |b| b.is_ascii_alphabetic() || b == b'-');
+    let headed = text.at(name) == Some(b':') && name - body >= 4;
+    (first - body >= 16 || headed).then_some(label)
+}
+
+fn is_pem_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)
+}
+
+/// Skips what may stand between two lines of a key in any escaping: line ends, quotes, concatenation.
+fn pem_gap(text: &Text<'_>, from: usize) -> usize {
+    let mut at = from;
+    while at - from < 48 {
+        match text.at(at) {
+            Some(b'\\') => {
+                at += 1;
+                while text.at(at) == Some(b'\\') && at - from < 48 {
+                    at += 1;
+                }
+                if text.at(at).is_some_and(|b| b"nrt".contains(&b)) {
+                    at += 1;
+                } else if text.stands(at, b"u00") && text.at(at + 4).is_some() {
+                    at += 5;
+                }
+            }
+            Some(b) if b.is_ascii_whitespace() || b"\"'`,|>#*".contains(&b) => at += 1,
+            Some(b'+') if text.at(at + 1).is_some_and(|b| b.is_ascii_whitespace()) => at += 1,
+            Some(b'%') if text.at(at + 2).is_some_and(|b| b.is_ascii_hexdigit()) => at += 3,
+            _ => break,
+        }
+    }
+    at
+}
+
+/// Walks over key material from `at`: the end of what belongs to the key, and whether the key goes on past what
+/// could be seen.
+pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
+    let mut end = from;
+    loop {
+        text.take_peeked();
+        let line = pem_gap(text, end);
+        if text.stands(line, b"-----END") || text.stands(line, b"---- END") {
+            let close = run_end(text, line, 80, |b| {
+                b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'-'
+            });
+            return if text.take_peeked() { (end, true) } else { (close, false) };
+        }
+        if text.take_peeked() {
+            return (end, true);
+        }
+        let stop = run_end(text, line, 64, is_pem_byte);
+        if text.take_peeked() && stop - line < 64 {
+            return (end, true);
+        }
+        // More of a line that is longer than one look.
+        let joined = line == end && end > 0 && is_pem_byte(text.bytes[end - 1]);
+        if stop - line >= 16 || (joined && stop > line) {
+            end = stop;
+            continue;
+        }
+        if text.at(stop).is_some_and(|b| b == b':' || b == b'-') && stop - line >= 4 {
+            // `Proc-Type: 4,ENCRYPTED`, `DEK-Info: …`, `Comment: …`
+            let header = run_end(text, stop, 128, |b| b != b'\n' && b != b'\\' && b != b'"');
+            if text.take_peeked() {
+                return (end, true);
+            }
+            if crate::value::contains(text.slice(stop, header), b":") {
+                end = header;
+                continue;
+            }
+        }
+        // A short last line, before the end marker or a closing quote.
+        return (if stop > line { stop } else { end }, false);
+    }
+}
+
+/// `scheme://user:password@host`: the span of what must not leave. `at` is the place of `://`.
+pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
+    let mut scheme = at;
+    while scheme > 0
+        && at - scheme < 24
+        && (text.bytes[scheme - 1].is_ascii_alphanumeric() || b"+-:".contains(&text.bytes[scheme - 1]))
+    {
+        scheme -= 1;
+    }
+    let from = at + 3;
+    let stop =
+        run_end(text, from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"/\"'`<>\\?#|^,)".contains(&b));
+    let info = text.slice(from, stop);
+    let sign = info.iter().rposition(|b| *b == b'@')?;
+    let (info, host) = (&info[..sign], &info[sign + 1..]);
+    if host.is_empty() || info.is_empty() {
+        return None;
+    }
+    let database = {
+        let name = text.slice(scheme, at).to_ascii_lowercase();
+        let known = [
+            &b"mongodb"[..],
+            b"postgres",
+            b"mysql",
+            b"mariadb",
+            b"redis",
+            b"amqp",
+            b"jdbc",
+            b"mssql",
+            b"sqlserver",
+            b"oracle",
+            b"cockroach",
+            b"clickhouse",
+            b"snowflake",
+            b"nats",
+            b"kafka",
+            b"ldap",
+        ];
+        known.iter().any(|known| crate::value::contains(&name, known))
+    };
+    let Some(colon) = info.iter().position(|b| *b == b':') else {
+        return (info.len() >= 16 && is_random(info))
+            .then_some(Range { start: from, end: from + info.len() });
+    };
+    let password = &info[colon + 1..];
+    if !is_url_password(password, &info[..colon]) {
+        return None;
+    }
+    if database {
+        let end =
+            run_end(text, from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"\"'`<>\\".contains(&b));
+        return Some(Range { start: scheme, end });
+    }
+    Some(Range { start: from, end: from + info.len() })
+}
+
+fn is_url_password(password: &[u8], user: &[u8]) -> bool {
+    const PLAIN: &[&[u8]] = &[
+        b"password",
+        b"pass",
+        b"passwd",
+        b"pwd",
+        b"secret",
+        b"token",
+        b"pw",
+        b"user",
+        b"root",
+        b"postgres",
+        b"guest",
+        b"admin",
+        b"test",
+    ];
+    let lower = password.to_ascii_lowercase();
+    let has = |word: &[u8]| crate::value::contains(&lower, word);
+    let words = password.iter().all(|b| b.is_ascii_alphabetic() || b"_-".contains(b));
+    let standin = PLAIN.contains(&lower.as_slice())
+        || PLAIN[..5].iter().any(|word| lower.ends_with(word) && lower.len() <= word.len() + 5)
+        || (has(b"password") && words)
+        || has(b"example")
+        || lower.starts_with(b"your")
+        || lower.starts_with(b"my");
+    let template = password.iter().any(|b| b"${}<>[]()*".contains(b));
+    let filler = lower.iter().all(|b| b"x.".contains(b)) || (is_filler(password) && password.len() < 5);
+    let short = password.len() < 4 || (password.len() < 6 && password.iter().all(u8::is_ascii_digit));
+    !(standin || template || filler || short || password.eq_ignore_ascii_case(user))
+}
+
+/// `Bearer <token>`; `at` is past the word.
+pub(crate) fn bearer(text: &Text<'_>, at: usize) -> Option<Range> {
+    let start = scheme_gap(text, at)?;
+    let end =
+        run_end(text, start, PART_BYTES_MAX, |b| b.is_ascii_graphic() && !b"\"'`,;)<>\\{}[".contains(&b));
+    let end = trim(text, start, end);
+    let token = text.slice(start, end);
+    let shape = shape(token);
+    let setting = Setting { strong: true, quoted: false, plain: true, password: false };
+    let mixed = shape.digits >= 2 && wordlike(token) * 2 < shape.len;
+    (token.len() >= 12 && mixed && is_secret(token, setting)).then_some(Range { start, end })
+}
+
+fn trim(text: &Text<'_>, start: usize, mut end: usize) -> usize {
+    while !text.is_open(end) && end > start && b".:!".contains(&text.bytes[end - 1]) {
+        end -= 1;
+    }
+    end
+}
+
+fn scheme_gap(text: &Text<'_>, at: usize) -> Option<usize> {
+    if text.stands(at, b"%20") {
+        return Some(at + 3);
+    }
+    let mut start = at;
+    while start - at < 4 && text.at(start).is_some_and(|b| b == b' ' || b == b'\t' || b == b':' || b == b'+')
+    {
+        start += 1;
+    }
+    (start > at).then_some(start)
+}
+
+/// `Basic <base64 of user:password>`; `at` is past the word.
+pub(crate) fn basic(text: &Text<'_>, at: usize) -> Option<Range> {
+    let start = scheme_gap(text, at)?;
+    let end = run_end(text, start, PART_BYTES_MAX, |b| is_base64url(b) || b"+/=".contains(&b));
+    if end - start < 8 {
+        return None;
+    }
+    let decoded = decode::base64(text.slice(start, end))?;
+    let printable = decoded.iter().all(|b| (0x20..0x7f).contains(b) || *b >= 0x80);
+    let colon = decoded.iter().position(|b| *b == b':')?;
+    (printable && decoded.len() > colon + 1).then_some(Range { start, end })
+}
+
+/// Attributes of a cookie and cookies that hold a preference.
+const COOKIE_PLAIN: &[&str] = &[
+    "path",
+    "expires",
+    "domain",
+    "max-age",
+    "samesite",
+    "httponly",
+    "secure",
+    "priority",
+    "lang",
+    "language",
+    "locale",
+    "theme",
+    "timezone",
+    "tz",
+    "currency",
+    "version",
+    "consent",
+    "cookieconsent",
+    "country",
+    "region",
+    "partitioned",
+];
+
+/// The values of a `Cookie` or `Set-Cookie` line; `at` is past the name. Returns where the last cookie looked at begins.
+pub(crate) fn cookies(text: &Text<'_>, at: usize, mut take: impl FnMut(Range)) -> usize {
+    let mut start = run_end(text, at, 12, |b| b" \t:=\"'\\,[".contains(&b));
+    if !text.slice(at, start).iter().any(|b| b":=,".contains(b)) {
+        return start;
+    }
+    while start - at < COOKIE_LINE_BYTES_MAX {
+        text.look_from(start);
+        let name = run_end(text, start, 64, |b| is_base64url(b) || b"._$[]%".contains(&b));
+        if name == start || text.at(name) != Some(b'=') {
+            return start;
+        }
+        let end = run_end(text, name + 1, PART_BYTES_MAX, |b| {
+            !b.is_ascii_whitespace() && !b";,\"'\\`".contains(&b)
+        });
+        let (key, value) = (text.slice(start, name).to_ascii_lowercase(), text.slice(name + 1, end));
+        let setting = Setting { strong: true, quoted: false, plain: true, password: false };
+        if !COOKIE_PLAIN.iter().any(|plain| key == plain.as_bytes()) && is_secret(value, setting) {
+            take(Range { start: name + 1, end });
+        }
+        let next = run_end(text, end, 4, |b| b"; ".contains(&b));
+        if next == end {
+            return start;
+        }
+        start = next;
+    }
+    start
+}
+
+/// How much of one line of cookies is looked at: what a stream keeps as left context must reach back to its head.
+const COOKIE_LINE_BYTES_MAX: usize = 880;
+
+/// `curl … -u user:password`; `at` is past `curl`.
+pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
+    let line = run_end(text, at, PART_BYTES_MAX, |b| b != b'\n');
+    let mut from = at;
+    while from + 3 < line {
+        let here = text.slice(from, line);
+        let flag = [&b" -u "[..], b" --user ", b" -u=", b" --user=", b" -u"]
+            .into_iter()
+            .find(|flag| here.starts_with(flag));
+        let Some(flag) = flag else {
+            from += 1;
+            continue;
+        };
+        let start = run_end(text, from + flag.len(), 3, |b| b"\"'\\ ".contains(&b));
+        let end =
+            run_end(text, start, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"\"'\\`".contains(&b));
+        let pair = text.slice(start, end);
+        if let Some(colon) = pair.iter().position(|b| *b == b':') {
+            let (user, password) = (&pair[..colon], &pair[colon + 1..]);
+            let secret = if password.is_empty() {
+                user.len() >= 12 && is_random(user)
+            } else {
+                is_url_password(password, user)
+            };
+            if secret && !user.contains(&b'$') && !password.contains(&b'$') {
+                return Some(Range { start, end });
+            }
+        }
+        from += flag.len();
+    }
+    None
+}

@@ -1,0 +1,115 @@
+//! Text under the scanner, which knows when somebody looked past its end.
+
+use std::cell::Cell;
+
+/// How far a matcher sees from where its match would begin: less than what a stream holds back.
+pub(crate) const SIGHT_BYTES: usize = 448;
+
+/// A view of the text. Reading past the end of a text that may still grow is noted: what was decided after such a
+/// look is not settled.
+pub(crate) struct Text<'a> {
+    pub bytes: &'a [u8],
+    /// Whether nothing follows.
+    closed: bool,
+    peeked: Cell<bool>,
+    /// A matcher sees nothing from here on: what it has not decided by then goes on to the end of its run.
+    horizon: Cell<usize>,
+}
+
+impl<'a> Text<'a> {
+    pub fn new(bytes: &'a [u8], closed: bool) -> Text<'a> {
+        Text { bytes, closed, peeked: Cell::new(false), horizon: Cell::new(usize::MAX) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The byte at `at`, where there is one.
+    #[inline]
+    pub fn at(&self, at: usize) -> Option<u8> {
+        #[cfg(debug_assertions)]
+        STEPS.with(|steps| steps.set(steps.get() + 1));
+        if at >= self.horizon.get() {
+            return None;
+        }
+        let byte = self.bytes.get(at).copied();
+        if byte.is_none() && !self.closed {
+            self.peeked.set(true);
+        }
+        byte
+    }
+
+    /// From now on nothing further than [`SIGHT_BYTES`] from `start` is seen.
+    pub fn look_from(&self, start: usize) {
+        self.horizon.set(start.saturating_add(SIGHT_BYTES));
+    }
+
+    /// From now on all is seen.
+    pub fn look_everywhere(&self) {
+        self.horizon.set(usize::MAX);
+    }
+
+    /// Whether a match that ends here was ended by the horizon.
+    pub fn is_open(&self, end: usize) -> bool {
+        end >= self.horizon.get()
+    }
+
+    pub fn closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether `word` stands at `at`.
+    pub fn stands(&self, at: usize, word: &[u8]) -> bool {
+        word.iter().enumerate().all(|(i, byte)| self.at(at + i) == Some(*byte))
+    }
+
+    /// Whether someone looked past the open end since the last call.
+    pub fn take_peeked(&self) -> bool {
+        self.peeked.replace(false)
+    }
+
+    /// `bytes[from..to]`, clipped to what there is.
+    pub fn slice(&self, from: usize, to: usize) -> &'a [u8] {
+        let to = to.min(self.bytes.len());
+        self.bytes.get(from.min(to)..to).unwrap_or_default()
+    }
+
+    pub fn starts_with_any_case(&self, at: usize, word: &str) -> bool {
+        word.bytes().enumerate().all(|(i, w)| self.at(at + i).is_some_and(|b| b.eq_ignore_ascii_case(&w)))
+    }
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many bytes matchers have looked at in this thread since the last call: what a test of linear time counts.
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub fn take_steps() -> u64 {
+    STEPS.with(Cell::take)
+}
+
+/// Letters, digits and `_`.
+#[inline]
+pub(crate) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a token may begin at `start`: the byte before is no word byte, or it is the end of an escape
+/// (`\n`, `\u0022`, `%22`, `\x22`) in text that was escaped.
+pub(crate) fn begins_word(bytes: &[u8], start: usize) -> bool {
+    let Some(before) = start.checked_sub(1).and_then(|at| bytes.get(at)) else { return true };
+    !is_word(*before) || ends_escape(bytes, start)
+}
+
+fn ends_escape(bytes: &[u8], end: usize) -> bool {
+    let back = |n: usize| end.checked_sub(n).and_then(|at| bytes.get(at)).copied();
+    let hex = |n: usize| (1..=n).all(|k| back(k).is_some_and(|b| b.is_ascii_hexdigit()));
+    (back(2) == Some(b'\\') && back(1).is_some_and(|b| b"nrtbfv0".contains(&b)))
+        || (back(3) == Some(b'%') && hex(2))
+        || (back(6) == Some(b'\\') && back(5) == Some(b'u') && hex(4))
+        || (back(4) == Some(b'\\') && back(3) == Some(b'x') && hex(2))
+}

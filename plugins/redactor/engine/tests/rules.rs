@@ -1,0 +1,112 @@
+//! Every rule of the table finds its examples and leaves its counter-examples alone.
+
+mod common;
+
+use common::{expand, table};
+use redactor_engine::{Switches, rules, scan_text};
+
+fn found_by(text: &str, switches: &Switches) -> Vec<&'static str> {
+    scan_text(text.as_bytes(), switches).iter().map(|found| rules()[usize::from(found.rule)].id).collect()
+}
+
+/// Only this rule runs, so that a surer one does not answer in its place.
+fn only(id: &str) -> Switches {
+    let disabled = rules().iter().map(|rule| rule.id != id && id != "encoded-secret").collect();
+    Switches { strict: true, disabled, ..Switches::default() }
+}
+
+#[test]
+fn every_example_is_found_and_no_counter_example() {
+    let mut wrong = Vec::new();
+    for row in table() {
+        let switches = only(&row.id);
+        for (seed, example) in row.examples.iter().enumerate() {
+            let text = expand(example, seed as u64 + 1);
+            if found_by(&text, &switches).is_empty() {
+                wrong.push(format!("{}: not found: {text}", row.id));
+            }
+        }
+        for (seed, counter) in row.counter.iter().enumerate() {
+            let text = expand(counter, seed as u64 + 1);
+            if found_by(&text, &switches).contains(&row.id.as_str()) {
+                wrong.push(format!("{}: found: {text}", row.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_example_is_found_inside_json_escapes_and_urls() {
+    let mut wrong = Vec::new();
+    for row in
+        table().iter().filter(|row| !row.pattern.is_empty() && row.near.is_empty() && row.names.is_empty())
+    {
+        let token = expand(&row.examples[0], 7);
+        if token.contains(['"', '\'', ' ', '\\', '/']) {
+            continue;
+        }
+        for text in [
+            format!("{{\"content\":\"line\\n{token}\\nend\"}}"),
+            format!("{{\\\"a\\\": \\\"{token}\\\"}}"),
+            format!("before\\u0022{token}\\u0022"),
+            format!("x={token}&y=1"),
+            format!("say {token}, or not."),
+            format!("('{token}')"),
+        ] {
+            if found_by(&text, &Switches::default()).is_empty() {
+                wrong.push(format!("{}: {text}", row.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn placeholders_are_no_findings() {
+    let switches = Switches { strict: true, ..Switches::default() };
+    for rule in rules() {
+        let placeholder = format!("[REDACTED:{}:0f9d8c7b6a5f4e3d]", rule.id);
+        for text in [
+            placeholder.clone(),
+            format!("API_KEY={placeholder}"),
+            format!("password: \"{placeholder}\""),
+            format!("Authorization: Bearer {placeholder}"),
+            format!("Cookie: sid={placeholder}; a={placeholder}"),
+            format!("postgres://user:{placeholder}@host/db"),
+            format!("the key {placeholder} is {placeholder}"),
+            format!("{{\"token\":\"{placeholder}\"}}"),
+        ] {
+            assert_eq!(found_by(&text, &switches), Vec::<&str>::new(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_is_switched_off_finds_nothing_and_an_extra_key_does() {
+    let token = expand("ghp_<A-Za-z0-9*36>", 3);
+    let mut switches = Switches { disabled: vec![true; rules().len()], ..Switches::default() };
+    assert!(scan_text(token.as_bytes(), &switches).is_empty());
+    switches = Switches { extra_keys: vec!["badge".to_owned()], ..Switches::default() };
+    assert_eq!(found_by("Badge: \"blue-horse-17\"", &switches), ["assigned-secret"]);
+    assert!(found_by("Badge: \"blue-horse-17\"", &Switches::default()).is_empty());
+}
+
+#[test]
+fn ordinary_text_is_left_alone() {
+    for text in [
+        "commit 3f786850e387550fdab836ed7e6dc881de23001b",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "\"integrity\": \"sha512-nwuLs15sKWIr6Iz3CJnSEWP5RGfTbLYZdcOlWjfH6rvjt9dsCg/oVc8JHFr4Xni0Is7RsN8wHNeLmFRkwE4/pQ==\"",
+        "\"id\":\"call_9x8s7Yq2LmN4bV6cX1zA3sD5\",\"type\":\"function\"",
+        "\"max_tokens\": 4096, \"next_token\": null",
+        "let token = parser.next_token().unwrap_or_default();",
+        "password = getpass.getpass()",
+        "request_id: bef7ed86-741b-4da7-a230-c5b5eabf965f",
+        "fn authenticate(user: &str, password: &str) -> Result<Token, Error> {",
+        "PRIMARY KEY (user_id), FOREIGN KEY (account_id) REFERENCES accounts(id)",
+        "keyboard shortcuts: ctrl-shift-alt-f12",
+    ] {
+        assert_eq!(found_by(text, &Switches::default()), Vec::<&str>::new(), "{text}");
+    }
+}
