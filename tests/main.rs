@@ -1,6 +1,8 @@
 //! Everything that is tested from outside: one binary, so that it is linked once.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test needs and cannot have fails it")]
 
+/// `sluice demo`, and that what it plants is nowhere.
+mod demo;
 /// A full disk and `kill -9`.
 mod durability;
 /// Endpoints that fail, each in its own way.
@@ -9,9 +11,17 @@ mod endpoints;
 mod gateway;
 /// Guests that misbehave.
 mod hostile;
+/// Policies, pins and snapshots, at the command line.
+mod policy_cli;
 /// What is on the wire, in the record and in the caller's hands.
 mod redaction;
+/// The record: it replays, and no change to it goes unseen.
+mod replay;
 /// A gateway with everything around it, in this process.
 mod rig;
+/// The program as a process.
+mod support;
 /// House rules: sizes, directions, documents.
 mod tidy;
+/// Exit status, streams, runs, keys, writers.
+mod verbs;
