@@ -1,0 +1,1 @@
+//! How a specification flows through the six stages.
