@@ -138,7 +138,7 @@ async fn start(context: &Context, workspace: &crate::workspace::Workspace) -> Re
 /// The call in its run. A run that this call began ends with it; one that was named stays open, with a signed
 /// mark over what it has so far.
 async fn carry_out(session: &Session, args: &Args, request: CallRequest) -> Result<CallReply, Failure> {
-    let options = RunOptions { id: args.run.clone(), spec_id: args.spec_id.clone() };
+    let options = RunOptions { id: args.run.clone(), spec_id: args.spec_id.clone(), occasion: None };
     let run = session.gateway.start(options).await?;
     let id = run.id().clone();
     let outcome = run.call(request).await;

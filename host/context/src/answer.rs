@@ -71,10 +71,15 @@ fn longest_run(text: &str) -> usize {
 pub fn artifact(plan: &StagePlan, answer: &str) -> Result<String, Unusable> {
     let text = checked(answer)?;
     match plan.form {
-        Form::Markdown => Ok(format!("{text}\n")),
+        Form::Markdown => markdown(text),
         Form::Change => change(text).map(|_| format!("{}\n", json_text(text))),
         Form::Verdict => verdict(text).map(|_| format!("{}\n", json_text(text))),
     }
+}
+
+/// The artefact's bytes for a text that is for people.
+pub fn markdown(answer: &str) -> Result<String, Unusable> {
+    checked(answer).map(|text| format!("{text}\n"))
 }
 
 /// A text of reasonable size, without the blanks around it.

@@ -49,6 +49,8 @@ pub(crate) struct Recorded {
 /// What the caller may be handed.
 pub(crate) struct AnswerText {
     pub text: String,
+    /// The same with every finding replaced.
+    pub recorded: String,
     pub findings: Vec<Finding>,
 }
 
@@ -138,10 +140,13 @@ impl Attempt<'_> {
         let answer = match scanned {
             Some(Ok(scanned)) => Ok(AnswerText {
                 text: text_of(provider.dialect, outcome, &scanned.wire),
+                recorded: text_of(provider.dialect, outcome, &scanned.record),
                 findings: scanned.findings,
             }),
             Some(Err(blocked)) => Err(blocked),
-            None => Ok(AnswerText { text: String::new(), findings: Vec::new() }),
+            None => {
+                Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() })
+            }
         };
         let as_earlier = ledger::earlier(&envelope);
         Ok(Recorded { envelope: event_uri(&events, envelope_at)?, cost, as_earlier, answer })

@@ -245,6 +245,17 @@ impl Governor {
         scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text)
     }
 
+    /// The same for a text that stands in the record by itself: `what` names it in the event of the scan.
+    pub fn scan_for_record(
+        &self,
+        scope: ScanScope<'_>,
+        what: &str,
+        text: &str,
+    ) -> (RedactionApplied, Result<Scanned, Blocked>) {
+        let scanned = self.redact_for_record(scope, text);
+        (self.applied(scope, what, Egress::Redact, &scanned), scanned)
+    }
+
     /// Scans a stored text again, without known values or tags: replay's check that nothing new is found.
     /// Returns how many findings there are.
     pub fn rescan(&self, direction: Direction, raw: &str) -> Result<usize, Blocked> {

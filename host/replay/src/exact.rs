@@ -203,7 +203,9 @@ impl Walk {
                 same("egress", &recorded.egress, &redaction.egress)?;
                 self.request = Some(recorded);
             }
-            _ => self.response = Some(recorded),
+            "response" => self.response = Some(recorded),
+            // A text outside a call: the specification, what a command printed.
+            _ => {}
         }
         Ok(())
     }
