@@ -124,7 +124,7 @@ fn request(context: &Context, args: &Args) -> Result<CallRequest, Failure> {
 
 /// The stand-in lists every model that the policy names, so that a health probe finds its own there. A policy
 /// that does not parse is told of later, by whoever compiles it.
-async fn start(context: &Context, workspace: &crate::workspace::Workspace) -> Result<Loopback, Failure> {
+pub async fn start(context: &Context, workspace: &crate::workspace::Workspace) -> Result<Loopback, Failure> {
     let sources = crate::sources::Sources::read(workspace)?;
     let models = sources
         .parse()
@@ -160,7 +160,7 @@ async fn carry_out(session: &Session, args: &Args, request: CallRequest) -> Resu
 }
 
 /// Where no provider has a key, each is named: an unset variable is what a newcomer meets first.
-fn told(session: &Session, failure: CallFailure) -> Failure {
+pub fn told(session: &Session, failure: CallFailure) -> Failure {
     let keyless: Vec<KeyProblem> = match &failure {
         CallFailure::Failed { attempts, .. }
             if attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::MissingKey) =>

@@ -2,7 +2,7 @@
 
 use crate::Context;
 use crate::failure::{Exit, Failure};
-use crate::snapshots::{self, Store};
+use crate::snapshots::{self, Standing, Store};
 use crate::sources::Sources;
 use crate::workspace::Workspace;
 use sluice_capsule::Writer;
@@ -11,6 +11,7 @@ use sluice_gateway::{AttemptSummary, Endpoints, Gateway, Parts};
 use sluice_governance::Governor;
 use sluice_governance::governor::GovernorError;
 use sluice_loopback::{Loopback, Options};
+use sluice_plugin::PluginEngine;
 use sluice_policy::PolicySnapshot;
 use sluice_policy::snapshot::Provider;
 use sluice_provider::keys::resolve;
@@ -87,17 +88,7 @@ impl Session {
             Store::new(workspace).save(&standing, &writer)?;
             printer.say(format!("policy compiled: snapshot {}", standing.snapshot().policy_id));
         }
-        let mut fetch = |pinned: &sluice_policy::snapshot::PinnedPlugin| {
-            let missing = || -> Box<dyn std::error::Error + Send + Sync> { "its bytes were not read".into() };
-            standing.artifact(pinned.sha256).ok_or_else(missing)
-        };
-        let governor = match Governor::load(&engine, standing.loaded.clone(), &mut fetch) {
-            Ok(governor) => governor,
-            Err(error @ GovernorError::Missing(_)) => {
-                return Err(Failure::of(Exit::No, "snapshot-refused", &error));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let governor = govern(&engine, &standing)?;
         let gateway = Gateway::new(Parts {
             governor,
             writer: writer.clone(),
@@ -111,6 +102,43 @@ impl Session {
             loopback,
         });
         Ok(Session { gateway, places, writer })
+    }
+
+    /// A gateway under the policy as it is now, where its hash is another than that of `gateway`.
+    pub fn regoverned(
+        &self,
+        context: &Context,
+        workspace: &Workspace,
+        gateway: &Gateway,
+        places: impl FnOnce(&PolicySnapshot) -> Result<Places, Failure>,
+    ) -> Result<Option<Gateway>, Failure> {
+        let (edge, printer) = (&context.edge, &context.printer);
+        let engine = snapshots::engine(workspace)?;
+        let standing = snapshots::current_or_draft(edge, workspace, &engine, printer)?;
+        let parts = gateway.parts();
+        if standing.snapshot().hash == parts.governor.policy().snapshot.hash {
+            return Ok(None);
+        }
+        let patterns = &standing.snapshot().governance.security.redaction.env_patterns;
+        let guard = edge.guard(patterns)?;
+        printer.use_guard(edge.printer_guard(patterns)?);
+        let endpoints = Arc::new(places(standing.snapshot())?);
+        if standing.is_new {
+            Store::new(workspace).save(&standing, &self.writer)?;
+            printer.say(format!("policy compiled: snapshot {}", standing.snapshot().policy_id));
+        }
+        Ok(Some(Gateway::new(Parts {
+            governor: govern(&engine, &standing)?,
+            writer: self.writer.clone(),
+            client: Client::new()?,
+            endpoints,
+            guard,
+            clock: edge.clock.clone(),
+            entropy: edge.entropy.clone(),
+            verb: parts.verb.clone(),
+            version: parts.version.clone(),
+            loopback: parts.loopback,
+        })))
     }
 
     /// What is wrong with the keys of the providers that were tried, each once.
@@ -131,6 +159,19 @@ impl Session {
     pub fn close(self) -> Result<(), Failure> {
         drop(self.gateway);
         Ok(self.writer.close()?)
+    }
+}
+
+/// The plugins of a snapshot, loaded.
+fn govern(engine: &PluginEngine, standing: &Standing) -> Result<Governor, Failure> {
+    let mut fetch = |pinned: &sluice_policy::snapshot::PinnedPlugin| {
+        let missing = || -> Box<dyn std::error::Error + Send + Sync> { "its bytes were not read".into() };
+        standing.artifact(pinned.sha256).ok_or_else(missing)
+    };
+    match Governor::load(engine, standing.loaded.clone(), &mut fetch) {
+        Ok(governor) => Ok(governor),
+        Err(error @ GovernorError::Missing(_)) => Err(Failure::of(Exit::No, "snapshot-refused", &error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -197,7 +197,13 @@ mod tests {
 
     #[test]
     fn an_artefact_is_the_answer_with_one_newline_and_stays_what_it_is() {
-        for (stage, answer) in [(Stage::Plan, "\n# A plan \n\n"), (Stage::Implement, "```json\n{\"summary\":\"s\",\"files\":[{\"path\":\"a\",\"diff\":\"d\"}]}\n```")] {
+        for (stage, answer) in [
+            (Stage::Plan, "\n# A plan \n\n"),
+            (
+                Stage::Implement,
+                "```json\n{\"summary\":\"s\",\"files\":[{\"path\":\"a\",\"diff\":\"d\"}]}\n```",
+            ),
+        ] {
             let once = artifact(plan_of(stage), answer).unwrap();
             assert!(once.ends_with('\n') && !once.ends_with("\n\n"));
             assert_eq!(artifact(plan_of(stage), &once).unwrap(), once);
@@ -206,7 +212,8 @@ mod tests {
 
     #[test]
     fn an_error_never_quotes_the_answer() {
-        let error = change(r#"{"summary":"s","files":[{"path":"a","diff":"d","hunter2-hunter2":1}]}"#).unwrap_err();
+        let error =
+            change(r#"{"summary":"s","files":[{"path":"a","diff":"d","hunter2-hunter2":1}]}"#).unwrap_err();
         assert!(!error.message.contains("hunter2"), "{error}");
     }
 

@@ -30,7 +30,9 @@ impl Inputs {
     /// Names of the artefacts that a stage's context is compiled from, of those that there are.
     pub fn used(&self, stage: Stage, role: Role) -> Vec<&'static str> {
         let sections = sections(plan_of(stage), role);
-        let names = sections.iter().map(|wanted| if wanted.section == PATCHES { name::CHANGE } else { wanted.section });
+        let names = sections
+            .iter()
+            .map(|wanted| if wanted.section == PATCHES { name::CHANGE } else { wanted.section });
         names.filter(|name| self.artifacts.contains_key(*name)).collect()
     }
 
@@ -214,7 +216,10 @@ mod tests {
         let context = compile(Stage::Plan, Role::Architect, &inputs, 1);
         assert!(context.text.starts_with("Plan the change"));
         assert!(context.record.tokens <= TOKENS_MIN);
-        assert_eq!(context.record.left_out[0].bytes, 50_000, "one line of 10,000 words has no border to cut at");
+        assert_eq!(
+            context.record.left_out[0].bytes, 50_000,
+            "one line of 10,000 words has no border to cut at"
+        );
     }
 
     #[test]

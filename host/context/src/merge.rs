@@ -34,7 +34,10 @@ impl MergeMode {
     fn takes(self, kind: EventKind) -> bool {
         let curated = matches!(
             kind,
-            EventKind::RunStarted | EventKind::PolicySnapshotRef | EventKind::StageTransition | EventKind::Checkpoint
+            EventKind::RunStarted
+                | EventKind::PolicySnapshotRef
+                | EventKind::StageTransition
+                | EventKind::Checkpoint
         );
         curated || self == MergeMode::Full
     }

@@ -262,7 +262,11 @@ mod tests {
         for (plan, stage) in ALL.iter().zip(Stage::ALL) {
             assert_eq!(plan.stage, *stage);
             assert_eq!(plan_of(*stage), plan);
-            assert_eq!(plan.sections.iter().map(|wanted| wanted.share_permille).sum::<u64>(), 1000, "{stage}");
+            assert_eq!(
+                plan.sections.iter().map(|wanted| wanted.share_permille).sum::<u64>(),
+                1000,
+                "{stage}"
+            );
         }
         let mut at = None;
         let mut walked = Vec::new();

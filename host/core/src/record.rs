@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 mod stage;
 
 pub use stage::{
-    ArtifactRef, BranchMerged, ContextRecord, PatchApply, PatchOutcome, SectionCount, SpecIdentity, StageBegin,
-    StageEnd, StageStep, StageStop, StageTransition, ToolCallRecord, ToolResultRecord, Verdict,
+    ArtifactRef, BranchMerged, ContextRecord, PatchApply, PatchOutcome, SectionCount, SpecIdentity,
+    StageBegin, StageEnd, StageStep, StageStop, StageTransition, ToolCallRecord, ToolResultRecord, Verdict,
 };
 
 /// Payload of `RunStarted`.

@@ -45,7 +45,8 @@ impl Run {
 
     /// Records events, all or none, in order.
     pub async fn note(&self, notes: Vec<Note>) -> Result<Vec<Event>, CapsuleError> {
-        let draft = |note: Note| -> EventDraft { self.draft_of(note.kind, note.role, note.stage, &note.payload) };
+        let draft =
+            |note: Note| -> EventDraft { self.draft_of(note.kind, note.role, note.stage, &note.payload) };
         self.parts().writer.append(notes.into_iter().map(draft).collect()).await
     }
 
@@ -78,7 +79,12 @@ impl Run {
     }
 
     /// Records what a stage produced, by its name in the stage.
-    pub async fn put_artifact(&self, stage: Stage, name: &str, text: &str) -> Result<LogicalUri, CapsuleError> {
+    pub async fn put_artifact(
+        &self,
+        stage: Stage,
+        name: &str,
+        text: &str,
+    ) -> Result<LogicalUri, CapsuleError> {
         self.parts().writer.put_artifact(self.id(), stage, name, text.as_bytes()).await
     }
 }
@@ -100,5 +106,7 @@ pub fn recorded_answer(envelope: &ModelCallEnvelope) -> Option<String> {
     let kept = envelope.response.as_ref()?.text.as_ref()?;
     let dialect: Dialect = envelope.dialect.parse().ok()?;
     let status = envelope.status.unwrap_or(200);
-    sluice_provider::decode(dialect, status, "application/json", kept.as_bytes()).ok().map(|answer| answer.text)
+    sluice_provider::decode(dialect, status, "application/json", kept.as_bytes())
+        .ok()
+        .map(|answer| answer.text)
 }

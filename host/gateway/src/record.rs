@@ -144,9 +144,7 @@ impl Attempt<'_> {
                 findings: scanned.findings,
             }),
             Some(Err(blocked)) => Err(blocked),
-            None => {
-                Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() })
-            }
+            None => Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() }),
         };
         let as_earlier = ledger::earlier(&envelope);
         Ok(Recorded { envelope: event_uri(&events, envelope_at)?, cost, as_earlier, answer })

@@ -142,9 +142,8 @@ impl<'s, S: Surroundings> Course<'s, S> {
             None => self.outside.fetch(&artifact.name),
         };
         let sound = text.filter(|text| matches(&self.gateway, self.run.id(), artifact, text));
-        sound.ok_or_else(|| {
-            Stop::NoContent { run: self.run.id().clone(), name: artifact.name.clone() }.into()
-        })
+        sound
+            .ok_or_else(|| Stop::NoContent { run: self.run.id().clone(), name: artifact.name.clone() }.into())
     }
 
     /// The specification as models see it: what the record has, else redacted now.

@@ -17,6 +17,7 @@ mod summary;
 
 pub use drive::{Order, Outcome, Resume, drive};
 pub use progress::Progress;
+pub use sluice_context::{MergeMode, warm};
 pub use stop::{Ended, Stop};
 pub use summary::{StageSummary, Summary};
 

@@ -56,7 +56,6 @@ pub(crate) fn reference(
 
 /// Whether `text` is what was committed to.
 pub(crate) fn matches(gateway: &Gateway, run: &RunId, reference: &ArtifactRef, text: &str) -> bool {
-    let (commitment, _) =
-        gateway.commitment(run, &label(reference.stage, &reference.name), text.as_bytes());
+    let (commitment, _) = gateway.commitment(run, &label(reference.stage, &reference.name), text.as_bytes());
     commitment == reference.commitment
 }

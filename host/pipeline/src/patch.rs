@@ -175,7 +175,8 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 
 /// A name cannot be a file and a folder.
 fn conflicts(tree: &Tree, path: &str) -> bool {
-    let below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+    let below =
+        |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
     tree.keys().any(|other| below(other, path) || below(path, other))
 }
 
@@ -258,7 +259,10 @@ mod tests {
         let below = applied(vec![new_file("a", "x"), new_file("a/b", "y")]);
         assert_eq!(below.refused().unwrap().1, "path-conflict");
         assert_eq!(below.tree.len(), 1, "a refused patch changes nothing");
-        let many = format!("{}", (0..HUNKS_MAX + 1).map(|at| format!("@@ -0,0 +{} @@\n+x\n", at + 1)).collect::<String>());
+        let many = format!(
+            "{}",
+            (0..HUNKS_MAX + 1).map(|at| format!("@@ -0,0 +{} @@\n+x\n", at + 1)).collect::<String>()
+        );
         assert!(["too-many-hunks", "not-a-diff"].contains(&code(file("a", &many)).as_str()));
     }
 

@@ -3,8 +3,8 @@
 
 use serde::de::DeserializeOwned;
 use sluice_core::record::{
-    ArtifactRef, AttemptOutcome, ErrorRecord, ModelCallEnvelope, RunStarted, SpecIdentity, StageEnd, StageStep,
-    StageTransition, ToolResultRecord,
+    ArtifactRef, AttemptOutcome, ErrorRecord, ModelCallEnvelope, RunStarted, SpecIdentity, StageEnd,
+    StageStep, StageTransition, ToolResultRecord,
 };
 use sluice_core::{Event, EventKind, Risk, Role, SpecId, Stage};
 use std::collections::{BTreeMap, BTreeSet};

@@ -65,7 +65,9 @@ impl<S: Surroundings> Course<'_, S> {
     async fn before(&mut self, plan: &StagePlan) -> Result<(), Ended<S::Failure>> {
         match plan.stage {
             Stage::Validate => self.validation_command().await,
-            Stage::Unlock if self.progress.stand_in && !self.gateway.parts().loopback => Err(Stop::StandIn.into()),
+            Stage::Unlock if self.progress.stand_in && !self.gateway.parts().loopback => {
+                Err(Stop::StandIn.into())
+            }
             _ => Ok(()),
         }
     }
@@ -119,12 +121,8 @@ impl<S: Surroundings> Course<'_, S> {
             self.fill_scratch(&applied.tree)?;
         }
         artifacts.extend(self.criticised(plan).await?);
-        let end = StageEnd {
-            call: answer.call,
-            loopback: answer.loopback,
-            artifacts,
-            verdict: product.verdict,
-        };
+        let end =
+            StageEnd { call: answer.call, loopback: answer.loopback, artifacts, verdict: product.verdict };
         let mut notes = patch_notes(plan, product.patches.as_ref());
         notes.push(transition(plan, attempt, StageStep::End(Box::new(end.clone()))));
         self.run.note(notes).await?;
@@ -199,9 +197,13 @@ impl<S: Surroundings> Course<'_, S> {
 
     /// The critic's words on a stage, where policy gives it models. It blocks nothing: whatever goes wrong is noted,
     /// and the run goes on.
-    async fn criticised(&mut self, plan: &'static StagePlan) -> Result<Option<ArtifactRef>, Ended<S::Failure>> {
+    async fn criticised(
+        &mut self,
+        plan: &'static StagePlan,
+    ) -> Result<Option<ArtifactRef>, Ended<S::Failure>> {
         let (role, stage, artifact) = (Role::SidecarCritic, plan.stage, plan.critic_artifact());
-        let has_models = self.run.policy().model_config.roles.get(&role).is_some_and(|role| !role.models.is_empty());
+        let has_models =
+            self.run.policy().model_config.roles.get(&role).is_some_and(|role| !role.models.is_empty());
         if !plan.criticised || !has_models {
             return Ok(None);
         }
