@@ -152,7 +152,8 @@ pub struct RedactionApplied {
     pub call: u64,
     /// Number of the attempt.
     pub attempt: u32,
-    /// `request`, `response`, `exchange`.
+    /// `request`, `response`; where something was found also `labels`, `exchange` (of a probe), `excerpt` (of a
+    /// failing server's words).
     pub what: String,
     /// The redactor.
     pub plugin: PluginRef,
@@ -195,7 +196,7 @@ pub enum AttemptOutcome {
     Timeout,
     /// No connection, or it broke before an answer.
     Unreachable,
-    /// 429, 503, 529.
+    /// 429, 503, 529, or the same told inside a stream that began well.
     Overloaded,
     /// Other 5xx.
     ServerError,
@@ -209,7 +210,7 @@ pub enum AttemptOutcome {
     NotFound,
     /// No key is set for an origin that needs one.
     MissingKey,
-    /// The caller went away.
+    /// The caller went away while the model was at work.
     Cancelled,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Clock, Endpoints, Entropy, health};
 use serde::Serialize;
-use sluice_capsule::{CapsuleError, Writer};
+use sluice_capsule::{CapsuleError, Pending, Writer};
 use sluice_core::contract::health_probe::PastProbe;
 use sluice_core::contract::router::Load;
 use sluice_core::record::{HealthProbed, ModelCallEnvelope, PolicySnapshotRef, RunStarted};
@@ -90,6 +90,8 @@ pub(crate) struct State {
     probes: BTreeMap<String, (u64, Vec<PastProbe>)>,
     /// An event was on its way and may not have been recorded: what stands here may go beyond the record.
     in_doubt: bool,
+    /// Events in line that nobody waited for.
+    unheard: Option<Pending<Vec<Event>>>,
 }
 
 impl State {
@@ -238,7 +240,7 @@ impl Run {
     /// walks them in this order: within a run, one call is made at a time.
     pub(crate) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, CapsuleError> {
         let turn = self.turn.lock().await;
-        self.settle()?;
+        self.settle().await?;
         Ok(turn)
     }
 
@@ -250,11 +252,24 @@ impl Run {
         Ok(events)
     }
 
+    /// Puts events in line for which nobody can wait any more; the next call of the run does.
+    pub(crate) fn record_unheard(&self, drafts: Vec<EventDraft>) {
+        let pending = self.parts().writer.append(drafts);
+        self.with_state(|state| {
+            state.in_doubt = true;
+            state.unheard = Some(pending);
+        });
+    }
+
     /// Where events could not be recorded, or whoever waited for them went away, the record says what the run
     /// has come to.
-    fn settle(&self) -> Result<(), CapsuleError> {
+    async fn settle(&self) -> Result<(), CapsuleError> {
         if !self.with_state(|state| state.in_doubt) {
             return Ok(());
+        }
+        if let Some(pending) = self.with_state(|state| state.unheard.take()) {
+            // Recorded or not: the record is asked next.
+            let _ = pending.await;
         }
         let events = self.parts().writer.reader()?.run_events(&self.id)?.events;
         let budgets = &self.governor().policy().snapshot.governance.budgets;
@@ -350,7 +365,7 @@ impl Run {
 
     /// Ends the run with a last event and a signed checkpoint.
     pub async fn finish(self, outcome: &str) -> Result<Event, CapsuleError> {
-        self.settle()?;
+        self.settle().await?;
         let finished = self.with_state(|state| state.ledger.finished(outcome));
         let draft = self.draft_of(EventKind::RunFinished, None, None, &finished);
         self.parts().writer.append(vec![draft]).await?;

@@ -240,9 +240,19 @@ impl Governor {
         (self.applied(scope, "response", egress, &scanned), scanned)
     }
 
-    /// Redacts a text that goes into the record alone: a probe's exchange, a server's words.
-    pub fn redact_for_record(&self, scope: ScanScope<'_>, text: &str) -> Result<Scanned, Blocked> {
-        scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text)
+    /// Redacts a text that goes into the record alone: `labels` of a call, an `exchange` of a probe, the
+    /// `excerpt` of a failing server's words. The evidence is there where something was found or held back: a
+    /// scan of such a text that finds nothing is not worth an event.
+    pub fn redact_for_record(
+        &self,
+        scope: ScanScope<'_>,
+        what: &str,
+        text: &str,
+    ) -> (Option<RedactionApplied>, Result<Scanned, Blocked>) {
+        let scanned = scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text);
+        let applied = self.applied(scope, what, Egress::Redact, &scanned);
+        let tells = !applied.passed || !applied.findings.is_empty();
+        (tells.then_some(applied), scanned)
     }
 
     /// Scans a stored text again, without known values or tags: replay's check that nothing new is found.
