@@ -126,7 +126,7 @@ fn redacted(played: &Played, proof: &Proof, verdict: &Verdict) -> String {
     let marks: Vec<String> = marks.into_iter().collect();
     let searched = format!(
         "{} that the servers received and {} of this workspace ({} bytes) were searched for every 8 bytes \
-         of it, as they are, in hex and in base64",
+         of it, as they are, in hex, percent and base64",
         count(played.requests, "request"),
         count(proof.searched.files, "file"),
         thousands(proof.searched.bytes),
