@@ -46,6 +46,39 @@ async fn planted_secrets_do_not_leave() {
     }
 }
 
+/// The caller reads its own secret again, wherever the answer repeats the placeholder and however it is escaped
+/// there; the model, the record and replay know nothing of it. What the host itself knows is given to nobody.
+#[tokio::test]
+async fn callers_get_their_own_secrets_back_and_nobody_elses() {
+    let token = rig::token();
+    let nested = json!({ "args": json!({ "auth": token }).to_string() }).to_string();
+    for (prompt, restored) in [
+        (format!("Use REGISTRY_TOKEN={token} to publish."), 1),
+        (format!("Use REGISTRY_TOKEN={token}, not {KNOWN}, and again {token}."), 2),
+        (nested, 1),
+        (format!("https://u:{KNOWN}@host/"), 0),
+    ] {
+        for stream in [false, true] {
+            let rig = Setup::new().restoring().known(KNOWN).cloud(Rule::new(Behaviour::Echo)).start().await;
+            let run = rig.run().await;
+            let reply = run.call(CallRequest { stream, ..question(&prompt) }).await.unwrap();
+            assert_eq!(reply.text.matches(&token).count(), restored, "{}", reply.text);
+            assert!(!reply.text.contains(KNOWN), "{}", reply.text);
+            assert!(!rig.left(&token) && !rig.stored(&token) && !rig.stored(KNOWN), "{prompt}");
+            if prompt.starts_with('{') {
+                let echoed = &reply.text[reply.text.find('{').unwrap()..];
+                let outer: Value = serde_json::from_str(echoed).unwrap();
+                let inner: Value = serde_json::from_str(outer["args"].as_str().unwrap()).unwrap();
+                assert_eq!(inner["auth"], token);
+            }
+            let applied: Vec<RedactionApplied> = rig.recorded(run.id(), EventKind::RedactionApplied);
+            let counts: Vec<u64> = applied.iter().map(|scan| scan.restored).collect();
+            assert_eq!(counts, [0, restored as u64], "{prompt}");
+            rig.prove(run.id());
+        }
+    }
+}
+
 /// The policy's prompts go out with every call of their role: they are scanned like the caller's text.
 #[tokio::test]
 async fn system_prompts_are_scanned_too() {

@@ -32,7 +32,17 @@ impl Planted {
 
     /// The specification as the callers in the demo have it.
     pub fn specification(&self) -> String {
-        SPEC.replace(MARK, &format!("REGISTRY_TOKEN={}", self.token))
+        SPEC.replace(MARK, &self.assignment())
+    }
+
+    /// The line of the specification that should not be in it.
+    pub fn assignment(&self) -> String {
+        format!("REGISTRY_TOKEN={}", self.token)
+    }
+
+    /// Whether the token stands in `text` as it is.
+    pub fn is_whole_in(&self, text: &str) -> bool {
+        text.contains(&self.token)
     }
 
     /// Whether any eight neighbouring bytes of the token are in `bytes`, as they are, in base64, hex or percent

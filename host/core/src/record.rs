@@ -167,8 +167,16 @@ pub struct RedactionApplied {
     pub passed: bool,
     /// What was found, in order of path and start.
     pub findings: Vec<Finding>,
+    /// Of an answer: how many placeholders of its request were put back for the caller. The record keeps the
+    /// placeholders.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restored: u64,
     /// Fuel, or the fault that blocked the text.
     pub answer: Answer<()>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How much of a text the record keeps.

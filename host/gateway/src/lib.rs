@@ -13,6 +13,7 @@ mod health;
 mod record;
 mod redact;
 mod reply;
+mod restore;
 mod route;
 mod run;
 

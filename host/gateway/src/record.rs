@@ -12,7 +12,7 @@ use sluice_core::{EventDraft, EventKind, LogicalUri, MicroUsd, PluginKind, Usage
 use sluice_governance::capture::captured;
 use sluice_governance::governor::fault_of;
 use sluice_governance::ledger;
-use sluice_governance::{Blocked, Scanned};
+use sluice_governance::{Blocked, Scanned, restore};
 use sluice_policy::snapshot::Provider;
 use sluice_provider::Reply;
 
@@ -151,7 +151,7 @@ impl Attempt<'_> {
         let events = self.run.record(drafts).await?;
         let answer = match scanned {
             Some(Ok(scanned)) => Ok(AnswerText {
-                text: text_of(provider.dialect, outcome, &scanned.wire),
+                text: self.restore(committed, text_of(provider.dialect, outcome, &scanned.wire)),
                 findings: scanned.findings,
             }),
             Some(Err(blocked)) => Err(blocked),
@@ -170,7 +170,10 @@ impl Attempt<'_> {
         committed: &Committed,
         outcome: &Outcome,
     ) -> Prepared {
-        let (response, scanned) = self.scan_response(outcome);
+        let (mut response, scanned) = self.scan_response(outcome);
+        if let (Some(applied), Some(Ok(scanned)), true) = (&mut response, &scanned, self.restores()) {
+            applied.restored = restore::count(&committed.redaction.findings, &scanned.record);
+        }
         let filtered = self.filter(committed, scanned.as_ref().and_then(|scanned| scanned.as_ref().ok()));
         let envelope =
             self.envelope(chosen, provider, committed, outcome, response.as_ref(), &scanned, &filtered);

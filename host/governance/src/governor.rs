@@ -287,6 +287,7 @@ impl Governor {
             egress,
             passed: done.is_some(),
             findings: done.map(|scanned| scanned.findings.clone()).unwrap_or_default(),
+            restored: 0,
             answer,
         }
     }

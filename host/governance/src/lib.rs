@@ -10,6 +10,7 @@ pub mod json;
 pub mod ledger;
 pub mod probe;
 pub mod redact;
+pub mod restore;
 pub mod route;
 pub mod tag;
 

@@ -2,6 +2,7 @@
 
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
+use crate::restore::Restorer;
 use crate::tag::{Tagger, placeholder};
 use sluice_core::contract::redactor::{Content, Field, Span};
 use sluice_core::record::Finding;
@@ -59,6 +60,8 @@ pub struct Scanned {
     pub bytes: u64,
     /// Fuel of the redactor.
     pub fuel_used: u64,
+    /// What was replaced in `wire`, for whoever may put it back.
+    pub restorer: Restorer,
 }
 
 /// Why a text may not go on.
@@ -128,7 +131,7 @@ impl Scan<'_> {
         let mut flat = Vec::new();
         flatten(&pieces, &mut flat);
         let (cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done { scan: self, cuts: cuts.into_iter(), findings: Vec::new(), sure: 0 };
+        let mut done = Done { scan: self, cuts: cuts.into_iter(), findings: Vec::new(), sure: 0, restorer: Restorer::default() };
         let (record, wire) = done.rebuild(raw, &pieces)?;
         self.finish(done, record, wire, &flat, fuel_used)
     }
@@ -141,7 +144,7 @@ impl Scan<'_> {
         let leaf = Leaf { path: String::new(), key: None, at: 0..text.len(), text: text.to_owned() };
         let flat = [&leaf];
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done { scan: self, cuts: Vec::new().into_iter(), findings: Vec::new(), sure: 0 };
+        let mut done = Done { scan: self, cuts: Vec::new().into_iter(), findings: Vec::new(), sure: 0, restorer: Restorer::default() };
         let (record, wire) = done.replace(&leaf, cuts.pop().unwrap_or_default())?;
         let (record, wire) =
             (record.unwrap_or_else(|| text.to_owned()), wire.unwrap_or_else(|| text.to_owned()));
@@ -211,6 +214,7 @@ impl Scan<'_> {
             fields: flat.len() as u64,
             bytes: flat.iter().map(|leaf| leaf.text.len() as u64).sum(),
             fuel_used,
+            restorer: done.restorer,
         })
     }
 }
@@ -286,6 +290,7 @@ struct Done<'a, 'b> {
     findings: Vec<Finding>,
     /// Findings at or above the policy's confidence.
     sure: usize,
+    restorer: Restorer,
 }
 
 impl Done<'_, '_> {
@@ -331,6 +336,9 @@ impl Done<'_, '_> {
             self.sure += usize::from(sure);
             let replaced = cut.known || (self.scan.egress == Egress::Redact && sure);
             wire.push_str(if replaced { &mark } else { secret });
+            if replaced && !cut.known {
+                self.restorer.remember(&mark, secret);
+            }
             done = cut.at.end;
             self.findings.push(Finding {
                 path: leaf.path.clone(),
