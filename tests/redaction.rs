@@ -11,7 +11,7 @@ use sluice_core::record::{ErrorRecord, ModelCallEnvelope, RedactionApplied};
 use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Secret};
 use sluice_gateway::{CallFailure, CallRequest};
 use sluice_governance::redact::Scan;
-use sluice_governance::{Blocked, Direction, KnownValues, Scanned, Tagger};
+use sluice_governance::{Blocked, Direction, KnownValues, Memo, Scanned, Tagger};
 use sluice_loopback::{Behaviour, Rule};
 use sluice_plugin::{Artifact, Redactor};
 use std::collections::BTreeSet;
@@ -215,6 +215,7 @@ impl Scanner {
             tagger: &self.tagger,
             egress: Egress::Redact,
             confidence_permille_min: 500,
+            memo: None,
         }
     }
 
@@ -307,6 +308,33 @@ proptest! {
         let tags: BTreeSet<&str> = scanned.findings.iter().map(|finding| finding.tag.as_str()).collect();
         let kinds: BTreeSet<bool> = order.iter().copied().collect();
         prop_assert_eq!(tags.len(), kinds.len(), "one secret, one tag");
+    }
+
+    /// A conversation grows turn by turn: with what was scanned before remembered, every turn comes to the same as
+    /// without, and what was said before is not scanned again.
+    #[test]
+    fn remembered_scans_are_the_same_scans(turns in prop::collection::vec((prose(), 0..3_u8), 1..6)) {
+        let memo = Memo::default();
+        let mut messages = Vec::new();
+        for (text, plant) in turns {
+            let secret = [String::new(), rig::token(), KNOWN.to_owned()][usize::from(plant)].clone();
+            messages.push(json!({ "role": "user", "content": format!("{text} {secret}") }));
+            let raw = json!({ "messages": messages }).to_string();
+            let plain = Scanner::bundled().body(&raw).unwrap();
+            for again in [false, true] {
+                let scan = Scan { memo: Some(&memo), ..Scanner::bundled().scan() };
+                let scanned = scan.body(Direction::Request, &raw).unwrap();
+                prop_assert_eq!((&scanned.wire, &scanned.record), (&plain.wire, &plain.record));
+                prop_assert_eq!(&scanned.findings, &plain.findings);
+                prop_assert_eq!(scanned.fuel_used == 0, again, "only what is new costs fuel");
+            }
+        }
+        let (asked, found) = memo.hits();
+        prop_assert!(found * 2 >= asked, "{} of {}", found, asked);
+        // Another direction is another question.
+        let raw = json!({ "messages": messages }).to_string();
+        let scan = Scan { memo: Some(&memo), ..Scanner::bundled().scan() };
+        prop_assert!(scan.body(Direction::Response, &raw).unwrap().fuel_used > 0);
     }
 
     /// Fields that a provider signs are never edited: with a secret inside the body is blocked, without one they

@@ -49,6 +49,7 @@ impl Run {
 
     /// What a scan in this run, call and attempt needs.
     pub(crate) fn scope(&self, call: u64, attempt: u32) -> ScanScope<'_> {
-        ScanScope { guard: &self.parts().guard, tagger: self.tagger(), call, attempt }
+        let memo = Some(self.memo());
+        ScanScope { guard: &self.parts().guard, tagger: self.tagger(), call, attempt, memo }
     }
 }

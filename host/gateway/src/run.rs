@@ -10,7 +10,7 @@ use sluice_core::{
     Event, EventDraft, EventKind, LogicalUri, MicroUsd, PolicyBinding, Role, RunId, SpecId, Stage,
 };
 use sluice_governance::route::HealthById;
-use sluice_governance::{Governor, KnownValues, Ledger, Tagger};
+use sluice_governance::{Governor, KnownValues, Ledger, Memo, Tagger};
 use sluice_policy::snapshot::Budgets;
 use sluice_provider::Client;
 use std::collections::BTreeMap;
@@ -118,6 +118,8 @@ pub struct Run {
     spec_id: Option<SpecId>,
     policy: PolicyBinding,
     tagger: Tagger,
+    /// Scans of this run: no other run learns from it what was scanned here.
+    memo: Memo,
     state: Mutex<State>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -157,7 +159,7 @@ impl Gateway {
         let tagger = Tagger::new(&parts.writer.key().derive(&format!("sluice/tag/v1/{id}")));
         let spec_id = options.spec_id;
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::default());
-        let run = Run { gateway: self.clone(), id, spec_id, policy, tagger, state, turn };
+        let run = Run { gateway: self.clone(), id, spec_id, policy, tagger, memo: Memo::default(), state, turn };
         run.announce(known.is_none(), adopts).await?;
         Ok(run)
     }
@@ -224,6 +226,10 @@ impl Run {
 
     pub(crate) fn spec_id(&self) -> Option<&SpecId> {
         self.spec_id.as_ref()
+    }
+
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
     }
 
     pub(crate) fn tagger(&self) -> &Tagger {

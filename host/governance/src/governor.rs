@@ -2,6 +2,7 @@
 //! hold one and ask it the same questions.
 
 use crate::guard::KnownValues;
+use crate::memo::Memo;
 use crate::probe::ProbeWalk;
 use crate::redact::{Blocked, Direction, Scan, Scanned};
 use crate::tag::Tagger;
@@ -93,6 +94,8 @@ pub struct ScanScope<'a> {
     pub call: u64,
     /// Number of the attempt.
     pub attempt: u32,
+    /// What was scanned before in the same run.
+    pub memo: Option<&'a Memo>,
 }
 
 impl Governor {
@@ -200,6 +203,7 @@ impl Governor {
             tagger: scope.tagger,
             egress,
             confidence_permille_min: self.snapshot().governance.security.redaction.confidence_permille_min,
+            memo: scope.memo,
         }
     }
 
@@ -260,7 +264,7 @@ impl Governor {
     pub fn rescan(&self, direction: Direction, raw: &str) -> Result<usize, Blocked> {
         let guard = KnownValues::new(&[]).map_err(|_| Blocked::TooLarge)?;
         let tagger = Tagger::new(&[0; 32]);
-        let scope = ScanScope { guard: &guard, tagger: &tagger, call: 0, attempt: 0 };
+        let scope = ScanScope { guard: &guard, tagger: &tagger, call: 0, attempt: 0, memo: None };
         scan_any(&self.scan(scope, Egress::Redact), direction, raw).map(|scanned| scanned.findings.len())
     }
 
