@@ -5,8 +5,8 @@ use serde_json::Value;
 use sluice_capsule::CapsuleError;
 use sluice_core::contract::capture_filter::FilterAction;
 use sluice_core::record::{
-    BudgetThreshold, Escalation, HealthProbed, ModelCallEnvelope, RedactionApplied, RouteVerdictTaken,
-    RoutingDecision,
+    AttemptOutcome, BudgetThreshold, Escalation, HealthProbed, ModelCallEnvelope, RedactionApplied,
+    RouteVerdictTaken, RoutingDecision,
 };
 use sluice_core::{Digest, EventKind, Mode, ModeAsked, Risk, Role, Stage};
 use sluice_gateway::{CallFailure, CallRequest, RunOptions, StartError};
@@ -99,6 +99,25 @@ async fn secrets_in_labels_are_not_recorded() {
     let tags = &decisions[0].facts.tags;
     assert!(tags[0].0 == "owner" && tags[0].1.starts_with("[REDACTED:known-value:"), "{tags:?}");
     assert_eq!(tags[1], ("team".to_owned(), "blue".to_owned()));
+    let told: Vec<RedactionApplied> = rig.recorded(run.id(), EventKind::RedactionApplied);
+    let labels =
+        told.iter().find(|scan| scan.what == "labels").expect("what was found in labels is evidence");
+    assert_eq!((labels.call, labels.findings.len(), labels.passed), (1, 2, true));
+    rig.prove(run.id());
+}
+
+/// What a local server says to a probe is recorded: a secret in it is replaced, and that is evidence.
+#[tokio::test]
+async fn secrets_in_a_probes_answer_are_not_recorded() {
+    let token = rig::token();
+    let leak = Rule::new(Behaviour::Leak(format!("the token is {token}"))).on(Route::Chat).times(1);
+    let rig = Setup::new().local(leak).start().await;
+    let run = rig.run().await;
+    run.call(small_task("Write this function.")).await.unwrap();
+    assert!(!rig.stored(&token));
+    let told: Vec<RedactionApplied> = rig.recorded(run.id(), EventKind::RedactionApplied);
+    let exchange = told.iter().find(|scan| scan.what == "exchange").expect("evidence of the finding");
+    assert_eq!((exchange.call, exchange.findings.len()), (0, 1));
     rig.prove(run.id());
 }
 
@@ -143,7 +162,7 @@ async fn calls_made_at_once_are_replayed_too() {
     rig.prove(&id);
 }
 
-/// A caller that goes away leaves a decision without an attempt; the run goes on.
+/// A caller that goes away leaves an attempt that was cancelled: something was sent. The run goes on.
 #[tokio::test]
 async fn a_call_that_was_dropped_leaves_a_sound_record() {
     let rig = stalling().start().await;
@@ -161,7 +180,33 @@ async fn a_call_that_was_dropped_leaves_a_sound_record() {
     assert_eq!(reply.call, 2);
     let id = run.id().clone();
     run.finish("ok").await.unwrap();
+    let envelopes: Vec<ModelCallEnvelope> = rig.recorded(&id, EventKind::ModelCallEnvelope);
+    let ends: Vec<_> = envelopes.iter().map(|envelope| (envelope.call, envelope.outcome)).collect();
+    assert_eq!(ends, [(1, AttemptOutcome::Cancelled), (2, AttemptOutcome::Ok)]);
     rig.prove(&id);
+}
+
+/// Labels and operations as `usage` has them.
+#[tokio::test]
+async fn policy_says_which_labels_a_call_must_carry() {
+    let rig =
+        Setup::new().edit("tags_required = []", "tags_required = [\"team\", \"cost-centre\"]").start().await;
+    let run = rig.run().await;
+    let tagged = |tags: &[(&str, &str)]| {
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        CallRequest { tags, ..question("Plan this.") }
+    };
+    for tags in [&[][..], &[("team", "blue"), ("cost-centre", " ")][..]] {
+        let failure = run.call(tagged(tags)).await.unwrap_err();
+        assert!(matches!(failure, CallFailure::NotAdmitted { .. }), "{failure}");
+        assert!(failure.to_string().ends_with("cost-centre"), "{failure}");
+    }
+    assert_eq!(rig.cloud.requests(), 0);
+    run.call(tagged(&[("team", "blue"), ("cost-centre", "7")])).await.unwrap();
+
+    let rig = Setup::new().edit("operations = [\"chat\"]", "operations = [\"embeddings\"]").start().await;
+    let failure = rig.run().await.call(question("Plan this.")).await.unwrap_err();
+    assert_eq!(failure.to_string(), "policy does not offer the operation: chat");
 }
 
 #[tokio::test]

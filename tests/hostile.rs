@@ -118,15 +118,19 @@ async fn a_redactor_that_fails_holds_the_text_back() {
         assert_eq!((rig.cloud.requests(), rig.local.requests()), (0, 0), "{}: something left", guest.name);
 
         let faults: Vec<PluginFaultRecord> = rig.recorded(&id, EventKind::PluginFault);
-        assert_eq!(faults.len(), 1, "{}", guest.name);
-        assert_eq!((faults[0].code, faults[0].consequence.as_str()), (*found, "blocked"), "{}", guest.name);
-        assert_eq!(faults[0].plugin.digest, rig.digest(guest.kind));
+        // The text could not be scanned, and did not leave; labels that could not be were not recorded. (A guest
+        // that lies about the text's longer letters has nothing to lie about in a plain path.)
+        let told: Vec<_> = faults.iter().map(|fault| (fault.code, fault.consequence.as_str())).collect();
+        let both = [(*found, "dropped"), (*found, "blocked")];
+        assert!(told == both || told == both[1..], "{}: {told:?}", guest.name);
+        assert!(faults.iter().all(|fault| fault.plugin.digest == rig.digest(guest.kind)));
         let applied: Vec<RedactionApplied> = rig.recorded(&id, EventKind::RedactionApplied);
-        assert!(
-            !applied[0].passed && applied[0].answer == Answer::Faulted { code: *found },
-            "{}",
-            guest.name
-        );
+        assert_eq!(applied.len(), told.len(), "{}", guest.name);
+        assert_eq!(applied[applied.len() - 1].what, "request", "{}", guest.name);
+        for scan in &applied {
+            let faulted = scan.answer == Answer::Faulted { code: *found };
+            assert!(!scan.passed && faulted, "{}: {}", guest.name, scan.what);
+        }
         let errors: Vec<ErrorRecord> = rig.recorded(&id, EventKind::ErrorEvent);
         assert_eq!(errors[0].code, "blocked-redactor-failed");
         assert!(rig.recorded::<ModelCallEnvelope>(&id, EventKind::ModelCallEnvelope).is_empty());

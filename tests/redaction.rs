@@ -11,7 +11,7 @@ use sluice_core::record::{ErrorRecord, ModelCallEnvelope, RedactionApplied};
 use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Secret};
 use sluice_gateway::{CallFailure, CallRequest};
 use sluice_governance::redact::Scan;
-use sluice_governance::{Blocked, Direction, KnownValues, Scanned, Tagger};
+use sluice_governance::{Blocked, Direction, KnownValues, Memo, Scanned, Tagger};
 use sluice_loopback::{Behaviour, Rule};
 use sluice_plugin::{Artifact, Redactor};
 use std::collections::BTreeSet;
@@ -43,6 +43,39 @@ async fn planted_secrets_do_not_leave() {
         }
         assert!(reply.text.contains("[REDACTED:"), "the echo shows what left: {}", reply.text);
         rig.prove(&reply.run_id);
+    }
+}
+
+/// The caller reads its own secret again, wherever the answer repeats the placeholder and however it is escaped
+/// there; the model, the record and replay know nothing of it. What the host itself knows is given to nobody.
+#[tokio::test]
+async fn callers_get_their_own_secrets_back_and_nobody_elses() {
+    let token = rig::token();
+    let nested = json!({ "args": json!({ "auth": token }).to_string() }).to_string();
+    for (prompt, restored) in [
+        (format!("Use REGISTRY_TOKEN={token} to publish."), 1),
+        (format!("Use REGISTRY_TOKEN={token}, not {KNOWN}, and again {token}."), 2),
+        (nested, 1),
+        (format!("https://u:{KNOWN}@host/"), 0),
+    ] {
+        for stream in [false, true] {
+            let rig = Setup::new().restoring().known(KNOWN).cloud(Rule::new(Behaviour::Echo)).start().await;
+            let run = rig.run().await;
+            let reply = run.call(CallRequest { stream, ..question(&prompt) }).await.unwrap();
+            assert_eq!(reply.text.matches(&token).count(), restored, "{}", reply.text);
+            assert!(!reply.text.contains(KNOWN), "{}", reply.text);
+            assert!(!rig.left(&token) && !rig.stored(&token) && !rig.stored(KNOWN), "{prompt}");
+            if prompt.starts_with('{') {
+                let echoed = &reply.text[reply.text.find('{').unwrap()..];
+                let outer: Value = serde_json::from_str(echoed).unwrap();
+                let inner: Value = serde_json::from_str(outer["args"].as_str().unwrap()).unwrap();
+                assert_eq!(inner["auth"], token);
+            }
+            let applied: Vec<RedactionApplied> = rig.recorded(run.id(), EventKind::RedactionApplied);
+            let counts: Vec<u64> = applied.iter().map(|scan| scan.restored).collect();
+            assert_eq!(counts, [0, restored as u64], "{prompt}");
+            rig.prove(run.id());
+        }
     }
 }
 
@@ -182,6 +215,7 @@ impl Scanner {
             tagger: &self.tagger,
             egress: Egress::Redact,
             confidence_permille_min: 500,
+            memo: None,
         }
     }
 
@@ -274,6 +308,33 @@ proptest! {
         let tags: BTreeSet<&str> = scanned.findings.iter().map(|finding| finding.tag.as_str()).collect();
         let kinds: BTreeSet<bool> = order.iter().copied().collect();
         prop_assert_eq!(tags.len(), kinds.len(), "one secret, one tag");
+    }
+
+    /// A conversation grows turn by turn: with what was scanned before remembered, every turn comes to the same as
+    /// without, and what was said before is not scanned again.
+    #[test]
+    fn remembered_scans_are_the_same_scans(turns in prop::collection::vec((prose(), 0..3_u8), 1..6)) {
+        let memo = Memo::default();
+        let mut messages = Vec::new();
+        for (text, plant) in turns {
+            let secret = [String::new(), rig::token(), KNOWN.to_owned()][usize::from(plant)].clone();
+            messages.push(json!({ "role": "user", "content": format!("{text} {secret}") }));
+            let raw = json!({ "messages": messages }).to_string();
+            let plain = Scanner::bundled().body(&raw).unwrap();
+            for again in [false, true] {
+                let scan = Scan { memo: Some(&memo), ..Scanner::bundled().scan() };
+                let scanned = scan.body(Direction::Request, &raw).unwrap();
+                prop_assert_eq!((&scanned.wire, &scanned.record), (&plain.wire, &plain.record));
+                prop_assert_eq!(&scanned.findings, &plain.findings);
+                prop_assert_eq!(scanned.fuel_used == 0, again, "only what is new costs fuel");
+            }
+        }
+        let (asked, found) = memo.hits();
+        prop_assert!(found * 2 >= asked, "{} of {}", found, asked);
+        // Another direction is another question.
+        let raw = json!({ "messages": messages }).to_string();
+        let scan = Scan { memo: Some(&memo), ..Scanner::bundled().scan() };
+        prop_assert!(scan.body(Direction::Response, &raw).unwrap().fuel_used > 0);
     }
 
     /// Fields that a provider signs are never edited: with a secret inside the body is blocked, without one they

@@ -361,7 +361,7 @@ fn each_kind_of_uri_gives_its_exact_bytes() {
     let resolved = workspace.run(&format!("capsule resolve-uri {uri}")).exits(0);
     assert!(resolved.text().contains(&demo().run), "{}", resolved.text());
     // Another workspace's URI is not looked up here.
-    workspace.json(&format!("capsule resolve-uri mv2://other/policy/{policy}")).exits(1).error();
+    workspace.json(&format!("capsule resolve-uri mv2://other/policy/{policy}")).exits(2).error();
 }
 
 #[test]

@@ -95,6 +95,7 @@ impl Setup {
         let policy = POLICY.to_owned();
         let (known, cloud, local) = (Vec::new(), Vec::new(), Vec::new());
         Setup { policy, plugins, known, cloud, local, cloud_url: None, keyless: false }
+            .edit("restore = true\n", "")
             .edit("backoff_ms = 20", "backoff_ms = 1")
             .edit("backoff_ms_max = 200", "backoff_ms_max = 2")
     }
@@ -104,6 +105,11 @@ impl Setup {
         assert_eq!(self.policy.matches(from).count(), 1, "the policy holds this once: {from}");
         self.policy = self.policy.replacen(from, to, 1);
         self
+    }
+
+    /// Callers get their own secrets back.
+    pub fn restoring(self) -> Setup {
+        self.edit("responses = true\n", "responses = true\nrestore = true\n")
     }
 
     /// Another plugin.

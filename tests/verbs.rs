@@ -45,7 +45,11 @@ fn what_is_not_there_is_told_with_a_hint() {
     let lines = workspace.run("replay run-x").exits(2);
     assert!(lines.stdout.is_empty() && lines.stderr.contains("hint: "), "{}", lines.stderr);
     workspace.json("capsule events --run run-x").exits(2).error();
-    workspace.json("capsule resolve-uri mv2://demo/event/run-x/1").exits(1).error();
+    workspace.json("capsule resolve-uri mv2://demo/event/run-x/1").exits(2).error();
+    let none = workspace.json("why mv2://demo/event/run-x/1").exits(2).error();
+    assert!(none.hint.contains("capsule stats"), "{}", none.hint);
+    let none = workspace.json(&format!("why mv2://demo/event/{}/9999", demo().run)).exits(2).error();
+    assert!(none.hint.contains("capsule events --run"), "{}", none.hint);
     assert!(!workspace.json("policy show 00000000").exits(1).error().hint.is_empty());
 
     let nowhere = Workspace::empty();

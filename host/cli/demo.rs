@@ -138,6 +138,7 @@ fn document(workspace: &Workspace, played: &Played, proof: &Proof, verdict: &Ver
         "plugins": crate::policy::plugins_json(snapshot),
         "calls": calls,
         "redactions": redactions(played),
+        "restored": played.calls.iter().filter(|told| told.restored).count(),
         "escalations": proof.escalations.len(),
         "cost_micro_usd": played.spent,
         "replay": {
@@ -173,6 +174,7 @@ fn call(told: &calls::Told) -> Value {
         "reason": reply.reason,
         "sentence": reply.sentence,
         "redactions": reply.findings.len() + reply.response_findings.len(),
+        "restored": told.restored,
         "cost_micro_usd": reply.cost,
         "loopback": reply.loopback,
         "decision": reply.decision,

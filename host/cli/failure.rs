@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use sluice_capsule::CapsuleError;
+use sluice_core::Blame;
 use sluice_gateway::{CallFailure, StartError};
 use sluice_governance::GovernorError;
 use sluice_governance::guard::GuardError;
@@ -142,14 +143,23 @@ impl From<CapsuleError> for Failure {
         use sluice_capsule::Fault;
         let (exit, code) = match (&error, error.fault()) {
             (CapsuleError::Secret { .. }, _) => (Exit::No, "secret-held-back"),
-            (CapsuleError::NotFound(_) | CapsuleError::ForeignWorkspace { .. }, _) => (Exit::No, "not-found"),
+            (CapsuleError::NotFound(_) | CapsuleError::ForeignWorkspace { .. }, _) => {
+                (Exit::CouldNot, "not-found")
+            }
             (CapsuleError::Locked(_), _) => (Exit::CouldNot, "capsule-locked"),
             (CapsuleError::NotInitialised(_), _) => (Exit::CouldNot, "no-capsule"),
             (CapsuleError::AlreadyInitialised(_), _) => (Exit::No, "capsule-exists"),
             (_, Fault::Record) => (Exit::No, "record-does-not-hold"),
             _ => (Exit::CouldNot, "capsule"),
         };
-        Failure::of(exit, code, &error).maybe_hint(error.hint())
+        let failure = Failure::of(exit, code, &error);
+        match &error {
+            CapsuleError::NotFound(_) => failure.hint(
+                "`sluice capsule events` lists the events' URIs, `sluice capsule stats` the runs; a URI is exact",
+            ),
+            CapsuleError::ForeignWorkspace { .. } => failure.hint("`sluice capsule stats` names this workspace"),
+            _ => failure.maybe_hint(error.hint()),
+        }
     }
 }
 
@@ -159,6 +169,7 @@ impl From<PluginError> for Failure {
         let unreadable = error.digest().is_none() && error.phase() == Phase::Load;
         let (exit, code) = match error.phase() {
             _ if unreadable => (Exit::CouldNot, "plugin-unreadable"),
+            _ if error.blame() == Blame::Host => (Exit::CouldNot, "plugin-not-run"),
             Phase::Load | Phase::Check => (Exit::No, "plugin-refused"),
             Phase::Call => (Exit::CouldNot, "plugin-failed"),
         };
@@ -175,7 +186,17 @@ impl From<GovernorError> for Failure {
             }
             _ => None,
         };
-        Failure::of(Exit::No, "plugin-refused", &error).maybe_hint(hint)
+        match &error {
+            // Nothing is said against the plugin where it is this machine that cannot run it.
+            GovernorError::Refused { source, .. } if source.blame() == Blame::Host => {
+                Failure::of(Exit::CouldNot, "plugin-not-run", &error)
+                    .hint("the machine lacks memory, threads or open files for the sandbox: `ulimit -a`")
+                    .maybe_hint(hint)
+            }
+            GovernorError::Fetch { .. } => Failure::of(Exit::CouldNot, "plugin-unreadable", &error)
+                .hint("`sluice capsule verify` says whether the record still holds its bytes"),
+            _ => Failure::of(Exit::No, "plugin-refused", &error).maybe_hint(hint),
+        }
     }
 }
 

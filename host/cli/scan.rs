@@ -163,6 +163,7 @@ impl Scanner {
             tagger: &self.tagger,
             egress: Egress::Redact,
             confidence_permille_min: 1,
+            memo: None,
         };
         scan.text(Direction::Record, text).map_err(|blocked| {
             let failure = Failure::of(crate::failure::Exit::CouldNot, "scan-failed", &blocked);

@@ -39,7 +39,12 @@ impl Endpoints for Places {
         let (base_url, key) = match self {
             Places::Live { operator, variables } => {
                 let env = |name: &str| variables.get(name).map(|value| value.expose().to_owned());
-                (provider.base_url.clone(), resolve(name, &provider.base_url, operator, &env)?)
+                // The operator's file takes no unencrypted origin; this is the same rule from policy's side.
+                let key = match provider.may_carry_key() {
+                    true => resolve(name, &provider.base_url, operator, &env)?,
+                    false => None,
+                };
+                (provider.base_url.clone(), key)
             }
             // A provider without a stand-in is nowhere: it must not be reached for real in its place.
             Places::Loopback(places) => {
@@ -71,10 +76,16 @@ impl Session {
         places: impl FnOnce(&PolicySnapshot) -> Result<Places, Failure>,
     ) -> Result<Session, Failure> {
         let (edge, printer) = (&context.edge, &context.printer);
-        // A policy with mistakes leaves no trace, so it is read before anything is made.
-        Sources::read(workspace)?.parse().map_err(|problems| {
-            Failure::problems(&format!("`{}` does not compile", workspace.policy_file().display()), &problems)
-        })?;
+        // A policy with mistakes, or a plugin that is not the pinned one, leaves no trace: both are looked at
+        // before anything is made.
+        let sources = Sources::read(workspace)?;
+        sources
+            .parse()
+            .and_then(|authored| crate::sources::fetch_pinned(workspace, &authored, &sources.lock))
+            .map_err(|problems| {
+                let what = workspace.policy_file();
+                Failure::problems(&format!("`{}` does not compile", what.display()), &problems)
+            })?;
         snapshots::ensure_capsule(edge, workspace, printer)?;
         let engine = snapshots::engine(workspace)?;
         let standing = snapshots::current_or_draft(edge, workspace, &engine, printer)?;

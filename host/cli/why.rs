@@ -29,7 +29,10 @@ pub fn run(context: &Context, args: &Args) -> Result<Answer, Failure> {
         };
         let events = crate::capsule::run_events(&reader, run)?;
         let event = events.iter().find(|event| event.seq == *seq);
-        let event = event.ok_or_else(|| Failure::no("not-found", format!("no event `{uri}`")))?;
+        let event = event.ok_or_else(|| {
+            Failure::could_not("not-found", format!("no event `{uri}`"))
+                .hint(format!("`sluice capsule events --run {run}` lists them"))
+        })?;
         let Some(decision) = decision(event) else {
             let message = format!("`{uri}` is a {}, not a RoutingDecision", event.kind);
             return Err(Failure::could_not("usage", message)

@@ -26,6 +26,8 @@ pub struct Told {
     pub stage: Stage,
     /// What came of it.
     pub reply: CallReply,
+    /// Whether the caller got its own token back in the answer.
+    pub restored: bool,
 }
 
 /// What the calls came to.
@@ -124,11 +126,10 @@ fn unsound(error: sluice_core::ids::BadId) -> Failure {
 
 /// What each call says, and what it builds on.
 async fn six_calls(context: &Context, run: &Run, planted: &Planted) -> Result<Vec<Told>, Failure> {
-    let spec = planted.specification();
     let mut said: BTreeMap<Stage, String> = BTreeMap::new();
     let mut calls = Vec::new();
     for (role, stage) in STORY {
-        let prompt = prompt(stage, &spec, &said);
+        let prompt = prompt(stage, planted, &said);
         let mut request = CallRequest::new(role, stage, prompt);
         request.tags = vec![("demo".to_owned(), "link-shortener".to_owned())];
         request.output_tokens_max = Some(2_000);
@@ -140,7 +141,8 @@ async fn six_calls(context: &Context, run: &Run, planted: &Planted) -> Result<Ve
         context.printer.progress(format!("{} of {}: {role}, {stage} …", calls.len() + 1, STORY.len()));
         let reply = run.call(request).await?;
         said.insert(stage, reply.text.clone());
-        calls.push(Told { role, stage, reply });
+        let restored = planted.is_whole_in(&reply.text);
+        calls.push(Told { role, stage, reply, restored });
     }
     Ok(calls)
 }
@@ -155,7 +157,8 @@ const STORY: [(Role, Stage); 6] = [
     (Role::Judge, Stage::Unlock),
 ];
 
-fn prompt(stage: Stage, spec: &str, said: &BTreeMap<Stage, String>) -> String {
+fn prompt(stage: Stage, planted: &Planted, said: &BTreeMap<Stage, String>) -> String {
+    let spec = planted.specification();
     let earlier = |stage: Stage| said.get(&stage).map(String::as_str).unwrap_or_default();
     match stage {
         Stage::Plan => format!("Plan this change.\n\n{spec}"),
@@ -166,7 +169,12 @@ fn prompt(stage: Stage, spec: &str, said: &BTreeMap<Stage, String>) -> String {
                 earlier(Stage::Tasks)
             )
         }
-        Stage::Validate => format!("Does this change do its task?\n\n{}", earlier(Stage::Implement)),
+        // The stand-in's answer quotes its first line, as a model might: what it quotes is a placeholder.
+        Stage::Validate => format!(
+            "Does this change do its task, logging in with {}?\n\n{}",
+            planted.assignment(),
+            earlier(Stage::Implement)
+        ),
         Stage::Audit => {
             format!("Audit this change.\n\n{}\n\nThe specification:\n\n{spec}", earlier(Stage::Implement))
         }

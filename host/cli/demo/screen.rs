@@ -29,6 +29,7 @@ pub fn draw(
     screen.table("CALLS", &calls(played));
     screen.say_on(&escalated(played));
     screen.say("REDACTED", &redacted(played, proof, verdict));
+    screen.say("RESTORED", &restored(played));
     screen.say("REPLAYED", &replayed(proof, verdict));
     what_if(&mut screen, played, proof, verdict);
     record(&mut screen, workspace, played, proof);
@@ -126,7 +127,7 @@ fn redacted(played: &Played, proof: &Proof, verdict: &Verdict) -> String {
     let marks: Vec<String> = marks.into_iter().collect();
     let searched = format!(
         "{} that the servers received and {} of this workspace ({} bytes) were searched for every 8 bytes \
-         of it, as they are, in hex and in base64",
+         of it, as they are, in hex, percent and base64",
         count(played.requests, "request"),
         count(proof.searched.files, "file"),
         thousands(proof.searched.bytes),
@@ -136,6 +137,20 @@ fn redacted(played: &Played, proof: &Proof, verdict: &Verdict) -> String {
         "The token was found {}, and each time {} left in its place. {searched}: {found}",
         count(redactions(played) as u64, "time"),
         marks.join(" or "),
+    )
+}
+
+/// Which answers gave the caller its own token back.
+fn restored(played: &Played) -> String {
+    let stages: Vec<&str> =
+        played.calls.iter().filter(|told| told.restored).map(|told| told.stage.code()).collect();
+    if stages.is_empty() {
+        return "No answer repeated the placeholder, so there was nothing to put back.".to_owned();
+    }
+    format!(
+        "The answer in {} repeated the placeholder. The caller, whose token it is, got the token back in its place \
+         (security.redaction.restore); the model never saw it, and the record keeps the placeholder.",
+        stages.join(", ")
     )
 }
 

@@ -1,5 +1,8 @@
 //! What the demo works on: a specification with a made-up token in it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 /// The specification, with a mark where the token goes.
 pub const SPEC: &str = include_str!("../../../docs/examples/link-shortener.md");
 
@@ -29,11 +32,21 @@ impl Planted {
 
     /// The specification as the callers in the demo have it.
     pub fn specification(&self) -> String {
-        SPEC.replace(MARK, &format!("REGISTRY_TOKEN={}", self.token))
+        SPEC.replace(MARK, &self.assignment())
+    }
+
+    /// The line of the specification that should not be in it.
+    pub fn assignment(&self) -> String {
+        format!("REGISTRY_TOKEN={}", self.token)
+    }
+
+    /// Whether the token stands in `text` as it is.
+    pub fn is_whole_in(&self, text: &str) -> bool {
+        text.contains(&self.token)
     }
 
     /// Whether any eight neighbouring bytes of the token are in `bytes`, as they are, in base64, hex or percent
-    /// form. Percent form leaves letters and digits as they are, so that the first search is also that one.
+    /// form.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         let needles: Vec<String> = self.windows().flat_map(forms).collect();
         // One pass over the bytes: a needle is looked at only where its first byte stands.
@@ -53,36 +66,23 @@ impl Planted {
     }
 }
 
-/// Raw, hex, and the three alignments of base64 without the characters that depend on the neighbours.
+/// Raw, hex, percent, and the three alignments of base64 without the characters that depend on the neighbours.
 fn forms(window: &[u8]) -> Vec<String> {
     let hex = sluice_core::digest::to_hex(window);
-    let mut forms = vec![String::from_utf8_lossy(window).into_owned(), hex.to_uppercase(), hex];
+    let percent: String = window.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let raw = String::from_utf8_lossy(window).into_owned();
+    let mut forms = vec![raw, hex.to_uppercase(), hex, percent.to_uppercase(), percent];
     for lead in 0..3 {
         let shifted: Vec<u8> = std::iter::repeat_n(0, lead).chain(window.iter().copied()).collect();
-        let text = base64(&shifted[..shifted.len() / 3 * 3]);
+        let text = STANDARD.encode(&shifted[..shifted.len() / 3 * 3]);
         forms.push(text[[0, 2, 3][lead]..].to_owned());
     }
     forms
 }
 
-/// Standard base64 of whole groups of three bytes.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks_exact(3) {
-        let bits = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
-        for shift in [18, 12, 6, 0] {
-            text.push(char::from(DIGITS[(bits >> shift & 63) as usize]));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::base64::Engine as _;
-    use ::base64::engine::general_purpose::STANDARD;
 
     #[test]
     fn the_token_is_found_in_every_form_and_nowhere_else() {

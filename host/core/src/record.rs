@@ -159,7 +159,8 @@ pub struct RedactionApplied {
     pub call: u64,
     /// Number of the attempt.
     pub attempt: u32,
-    /// `request`, `response`, `exchange`.
+    /// `request`, `response`; where something was found also `labels`, `exchange` (of a probe), `excerpt` (of a
+    /// failing server's words).
     pub what: String,
     /// The redactor.
     pub plugin: PluginRef,
@@ -173,8 +174,16 @@ pub struct RedactionApplied {
     pub passed: bool,
     /// What was found, in order of path and start.
     pub findings: Vec<Finding>,
+    /// Of an answer: how many placeholders of its request were put back for the caller. The record keeps the
+    /// placeholders.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restored: u64,
     /// Fuel, or the fault that blocked the text.
     pub answer: Answer<()>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How much of a text the record keeps.
@@ -202,7 +211,7 @@ pub enum AttemptOutcome {
     Timeout,
     /// No connection, or it broke before an answer.
     Unreachable,
-    /// 429, 503, 529.
+    /// 429, 503, 529, or the same told inside a stream that began well.
     Overloaded,
     /// Other 5xx.
     ServerError,
@@ -216,7 +225,7 @@ pub enum AttemptOutcome {
     NotFound,
     /// No key is set for an origin that needs one.
     MissingKey,
-    /// The caller went away.
+    /// The caller went away while the model was at work.
     Cancelled,
 }
 

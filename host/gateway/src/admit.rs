@@ -71,8 +71,11 @@ impl CallRequest {
     }
 }
 
-/// Refuses what cannot be a call.
-pub(crate) fn check(request: &CallRequest) -> Result<(), CallFailure> {
+/// What the gateway offers so far, in the words of `usage.operations`.
+const OPERATION: &str = "chat";
+
+/// Refuses what cannot be a call, and what policy's `usage` does not let callers ask for.
+pub(crate) fn check(policy: &PolicySnapshot, request: &CallRequest) -> Result<(), CallFailure> {
     let refuse =
         |message: String, hint: &str| Err(CallFailure::NotAdmitted { message, hint: hint.to_owned() });
     if request.prompt.trim().is_empty() {
@@ -92,6 +95,25 @@ pub(crate) fn check(request: &CallRequest) -> Result<(), CallFailure> {
         let message =
             format!("too many or too long paths: at most {PATHS_MAX} of {PATH_BYTES_MAX} bytes each");
         return refuse(message, "name the folder that the files lie in");
+    }
+    let Ok(usage) = policy.governance.usage_rules() else {
+        // A snapshot that loaded has passed the same reading.
+        return refuse("the policy's `usage` cannot be read".into(), "run `sluice policy compile`");
+    };
+    if !usage.operations.iter().any(|operation| operation == OPERATION) {
+        return refuse(
+            format!("policy does not offer the operation: {OPERATION}"),
+            "`usage.operations` in model_policy.toml lists what callers may ask for",
+        );
+    }
+    let carried = |key: &String| request.tags.iter().any(|(k, v)| k == key && !v.trim().is_empty());
+    let missing: Vec<&str> =
+        usage.tags_required.iter().filter(|key| !carried(key)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return refuse(
+            format!("the call lacks a label that policy asks for: {}", missing.join(", ")),
+            "give each as `--tag KEY=VALUE`; `usage.tags_required` in model_policy.toml names them",
+        );
     }
     Ok(())
 }
@@ -121,7 +143,7 @@ pub(crate) fn facts(policy: &PolicySnapshot, request: &CallRequest, call: &ChatC
         session_id: None,
         role: request.role.code().to_owned(),
         stage: request.stage.code().to_owned(),
-        operation: "chat".to_owned(),
+        operation: OPERATION.to_owned(),
         mode_asked: request.mode_asked.code().to_owned(),
         attempt: 0,
         earlier: Vec::new(),

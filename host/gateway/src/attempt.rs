@@ -67,7 +67,9 @@ impl Attempt<'_> {
             return Err(self.refused(decision, before, made).await?);
         };
         let (committed, cleared) = self.clear(decision, &chosen, provider, before).await?;
+        let underway = Underway::new(self, &chosen, provider, &committed);
         let outcome = self.send(&chosen, provider, cleared).await;
+        underway.over();
         self.finish(&chosen, provider, committed, outcome).await
     }
 
@@ -197,6 +199,10 @@ impl Attempt<'_> {
         })
     }
 
+    fn now_ms(&self) -> u64 {
+        (self.run.parts().clock)().millis_u64()
+    }
+
     /// A call counts once its decision is committed.
     fn counted(&self) {
         self.run.with_state(|state| state.ledger.calls = state.ledger.calls.max(self.call));
@@ -245,6 +251,43 @@ impl Attempt<'_> {
         answer: &Answer<T>,
     ) -> Option<(sluice_core::PluginKind, u64)> {
         answer.fuel_used().map(|fuel| (kind, fuel))
+    }
+}
+
+/// A request that is with the model. Where whoever asked goes away meanwhile, that is how the attempt ended,
+/// and the record says so: something was sent, and it may have been paid for.
+struct Underway<'a> {
+    attempt: &'a Attempt<'a>,
+    chosen: &'a Chosen,
+    provider: &'a Provider,
+    committed: &'a Committed,
+    since_ms: u64,
+    waiting: bool,
+}
+
+impl<'a> Underway<'a> {
+    fn new(
+        attempt: &'a Attempt<'a>,
+        chosen: &'a Chosen,
+        provider: &'a Provider,
+        committed: &'a Committed,
+    ) -> Underway<'a> {
+        let since_ms = attempt.now_ms();
+        Underway { attempt, chosen, provider, committed, since_ms, waiting: true }
+    }
+
+    fn over(mut self) {
+        self.waiting = false;
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        if self.waiting {
+            let outcome = Outcome::cancelled(self.attempt.now_ms().saturating_sub(self.since_ms));
+            let prepared = self.attempt.prepare(self.chosen, self.provider, self.committed, &outcome);
+            self.attempt.run.record_unheard(prepared.drafts);
+        }
     }
 }
 

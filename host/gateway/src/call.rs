@@ -12,16 +12,17 @@ impl Run {
     /// Makes one governed call. When this returns an answer, its evidence is committed; when it returns a
     /// failure, what was decided is.
     pub async fn call(&self, request: CallRequest) -> Result<CallReply, CallFailure> {
-        admit::check(&request)?;
-        let request = self.redact_labels(request);
+        let policy = &self.governor().policy().snapshot;
+        admit::check(policy, &request)?;
         let _in_flight = self.in_flight();
         let _turn = self.turn().await?;
-        let policy = &self.governor().policy().snapshot;
+        let call = self.with_state(|state| state.ledger.calls) + 1;
+        let (request, labels) = self.redact_labels(call, request);
         let body = admit::messages(policy, &request);
         let facts = admit::facts(policy, &request, &body);
-        let call = self.with_state(|state| state.ledger.calls) + 1;
         let attempts_max = policy.governance.escalation.attempts_max.max(1);
-        let mut pending = self.refresh_health(request.role, request.stage).await;
+        let mut pending = self.scan_events(call, request.role, request.stage, labels);
+        pending.extend(self.refresh_health(request.role, request.stage).await);
         let mut earlier: Vec<EarlierAttempt> = Vec::new();
         let mut summaries: Vec<AttemptSummary> = Vec::new();
         let mut failure: Option<(String, String)> = None;

@@ -63,17 +63,18 @@ impl Run {
     /// A text with every finding replaced, as the record may hold it, and the events that say so: to be recorded
     /// before the text is used. `what` names the text in them.
     pub fn redact_text(&self, what: &str, stage: Stage, text: &str) -> (Vec<Note>, Result<String, Blocked>) {
-        let (applied, scanned) = self.governor().scan_for_record(self.scope(0, 0), what, text);
-        let mut notes = vec![Note::new(EventKind::RedactionApplied, None, Some(stage), &applied)];
-        if let Some(code) = fault_of(&applied.answer) {
-            let fault = PluginFaultRecord {
+        let (applied, scanned) = self.governor().redact_for_record(self.scope(0, 0), what, text);
+        let mut notes = Vec::new();
+        if let Some(applied) = applied {
+            notes.push(Note::new(EventKind::RedactionApplied, None, Some(stage), &applied));
+            let fault = fault_of(&applied.answer).map(|code| PluginFaultRecord {
                 call: 0,
                 attempt: 0,
-                plugin: applied.plugin.clone(),
+                plugin: applied.plugin,
                 code,
                 consequence: "blocked".to_owned(),
-            };
-            notes.push(Note::new(EventKind::PluginFault, None, Some(stage), &fault));
+            });
+            notes.extend(fault.map(|fault| Note::new(EventKind::PluginFault, None, Some(stage), &fault)));
         }
         (notes, scanned.map(|scanned| scanned.record))
     }

@@ -8,7 +8,7 @@ use sluice_core::EventKind;
 use sluice_core::contract::health_probe::{
     PROBE_BODY_BYTES_MAX, PROBE_HISTORY_MAX, PastProbe, ProbeEndpoint, ProbeExchange, ProbeRequest,
 };
-use sluice_core::record::{HealthProbed, PluginFaultRecord};
+use sluice_core::record::{HealthProbed, PluginFaultRecord, RedactionApplied};
 use sluice_core::{Cleared, Role, Stage};
 use sluice_governance::Blocked;
 use sluice_governance::governor::fault_of;
@@ -43,11 +43,12 @@ impl Run {
         let target = self.parts().endpoints.endpoint(&model.provider, provider).ok();
         let history = self.with_state(|state| state.history(&id));
         let (mut walk, mut next) = governor.probe(endpoint, history).plan();
+        let mut found = Vec::new();
         let probed = loop {
             match next {
                 Next::Done(probed) => break *probed,
                 Next::Send(requests) => {
-                    let exchanges = self.exchange_all(target.as_ref(), requests).await;
+                    let exchanges = self.exchange_all(target.as_ref(), requests, &mut found).await;
                     (walk, next) = walk.judge(exchanges);
                 }
             }
@@ -56,7 +57,32 @@ impl Run {
             state.probed(&id, &probed);
             state.health.insert(id, health(&probed));
         });
-        self.probe_events(role, stage, probed)
+        let mut drafts = self.scan_events(0, role, stage, found);
+        drafts.extend(self.probe_events(role, stage, probed));
+        drafts
+    }
+
+    /// What was found in texts that stand in the record alone; where a scan failed, that too.
+    pub(crate) fn scan_events(
+        &self,
+        call: u64,
+        role: Role,
+        stage: Stage,
+        found: impl IntoIterator<Item = RedactionApplied>,
+    ) -> Vec<EventDraft> {
+        let mut drafts = Vec::new();
+        for applied in found {
+            drafts.push(self.draft(EventKind::RedactionApplied, role, stage, &applied));
+            let fault = fault_of(&applied.answer).map(|code| PluginFaultRecord {
+                call,
+                attempt: 0,
+                plugin: applied.plugin.clone(),
+                code,
+                consequence: "dropped".into(),
+            });
+            drafts.extend(fault.map(|fault| self.draft(EventKind::PluginFault, role, stage, &fault)));
+        }
+        drafts
     }
 
     fn probe_events(&self, role: Role, stage: Stage, probed: HealthProbed) -> Vec<EventDraft> {
@@ -76,6 +102,7 @@ impl Run {
         &self,
         target: Option<&Endpoint>,
         requests: Vec<ProbeRequest>,
+        found: &mut Vec<RedactionApplied>,
     ) -> Vec<ProbeExchange> {
         let mut exchanges = Vec::with_capacity(requests.len());
         for request in requests {
@@ -83,7 +110,9 @@ impl Run {
                 (Some(target), Ok(body)) => self.parts().client.exchange(target, &request, body).await,
                 (None, _) | (_, Err(_)) => no_exchange(&request.id),
             };
-            exchanges.push(self.redact_exchange(raw));
+            let (exchange, applied) = self.redact_exchange(raw);
+            exchanges.push(exchange);
+            found.extend(applied);
         }
         exchanges
     }
@@ -98,8 +127,10 @@ impl Run {
     }
 
     /// The plugin judges what is recorded, so both see the redacted form.
-    fn redact_exchange(&self, mut exchange: ProbeExchange) -> ProbeExchange {
-        match self.governor().redact_for_record(self.scope(0, 0), &exchange.body) {
+    fn redact_exchange(&self, mut exchange: ProbeExchange) -> (ProbeExchange, Option<RedactionApplied>) {
+        let (applied, scanned) =
+            self.governor().redact_for_record(self.scope(0, 0), "exchange", &exchange.body);
+        match scanned {
             Ok(scanned) => {
                 let end = scanned.record.floor_char_boundary(PROBE_BODY_BYTES_MAX);
                 exchange.truncated |= end < scanned.record.len();
@@ -110,7 +141,7 @@ impl Run {
                 exchange.truncated = true;
             }
         }
-        exchange
+        (exchange, applied)
     }
 }
 

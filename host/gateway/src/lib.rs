@@ -14,6 +14,7 @@ mod health;
 mod record;
 mod redact;
 mod reply;
+mod restore;
 mod route;
 mod run;
 

@@ -12,7 +12,7 @@ use sluice_core::{EventDraft, EventKind, LogicalUri, MicroUsd, PluginKind, Usage
 use sluice_governance::capture::captured;
 use sluice_governance::governor::fault_of;
 use sluice_governance::ledger;
-use sluice_governance::{Blocked, Scanned};
+use sluice_governance::{Blocked, Scanned, restore};
 use sluice_policy::snapshot::Provider;
 use sluice_provider::Reply;
 
@@ -38,6 +38,14 @@ enum Unscanned {
     Excerpt(String),
 }
 
+/// What is to be committed.
+pub(crate) struct Prepared {
+    pub drafts: Vec<EventDraft>,
+    envelope_at: usize,
+    envelope: ModelCallEnvelope,
+    scanned: Option<Result<Scanned, Blocked>>,
+}
+
 /// What was committed.
 pub(crate) struct Recorded {
     pub envelope: LogicalUri,
@@ -55,6 +63,23 @@ pub(crate) struct AnswerText {
 }
 
 impl Outcome {
+    /// Whoever asked did not wait.
+    pub(crate) fn cancelled(duration_ms: u64) -> Outcome {
+        Outcome {
+            kind: AttemptOutcome::Cancelled,
+            status: None,
+            duration_ms,
+            retry_after_ms: None,
+            loopback: false,
+            served_model: None,
+            stop: None,
+            usage: None,
+            unscanned: None,
+            detail: String::new(),
+            hint: String::new(),
+        }
+    }
+
     pub(crate) fn of(sent: &Result<Reply, SendFailure>) -> Outcome {
         let failed = |kind,
                       status,
@@ -123,11 +148,38 @@ impl Attempt<'_> {
         committed: &Committed,
         outcome: &Outcome,
     ) -> Result<Recorded, CallFailure> {
-        let (response, scanned) = self.scan_response(outcome);
+        let Prepared { drafts, envelope_at, envelope, scanned } =
+            self.prepare(chosen, provider, committed, outcome);
+        let events = self.run.record(drafts).await?;
+        let answer = match scanned {
+            Some(Ok(scanned)) => Ok(AnswerText {
+                text: self.restore(committed, text_of(provider.dialect, outcome, &scanned.wire)),
+                recorded: text_of(provider.dialect, outcome, &scanned.record),
+                findings: scanned.findings,
+            }),
+            Some(Err(blocked)) => Err(blocked),
+            None => Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() }),
+        };
+        let as_earlier = ledger::earlier(&envelope);
+        let (cost, envelope) = (envelope.cost, event_uri(&events, envelope_at)?);
+        Ok(Recorded { envelope, cost, as_earlier, answer })
+    }
+
+    /// What is committed of an attempt when it is over.
+    pub(crate) fn prepare(
+        &self,
+        chosen: &Chosen,
+        provider: &Provider,
+        committed: &Committed,
+        outcome: &Outcome,
+    ) -> Prepared {
+        let (mut response, scanned) = self.scan_response(outcome);
+        if let (Some(applied), Some(Ok(scanned)), true) = (&mut response, &scanned, self.restores()) {
+            applied.restored = restore::count(&committed.redaction.findings, &scanned.record);
+        }
         let filtered = self.filter(committed, scanned.as_ref().and_then(|scanned| scanned.as_ref().ok()));
         let envelope =
             self.envelope(chosen, provider, committed, outcome, response.as_ref(), &scanned, &filtered);
-        let cost = envelope.cost;
         let mut drafts = self.evidence(response, &scanned, &filtered);
         let envelope_at = drafts.len();
         drafts.push(self.draft(EventKind::ModelCallEnvelope, &envelope));
@@ -136,18 +188,7 @@ impl Attempt<'_> {
         drafts.extend(marks.iter().map(|mark| self.draft(EventKind::BudgetThreshold, mark)));
         let escalation = ledger::escalation(policy, &envelope);
         drafts.extend(escalation.map(|escalation| self.draft(EventKind::Escalation, &escalation)));
-        let events = self.run.record(drafts).await?;
-        let answer = match scanned {
-            Some(Ok(scanned)) => Ok(AnswerText {
-                text: text_of(provider.dialect, outcome, &scanned.wire),
-                recorded: text_of(provider.dialect, outcome, &scanned.record),
-                findings: scanned.findings,
-            }),
-            Some(Err(blocked)) => Err(blocked),
-            None => Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() }),
-        };
-        let as_earlier = ledger::earlier(&envelope);
-        Ok(Recorded { envelope: event_uri(&events, envelope_at)?, cost, as_earlier, answer })
+        Prepared { drafts, envelope_at, envelope, scanned }
     }
 
     /// The answer's scan, or a failing server's words for the record.
@@ -162,7 +203,8 @@ impl Attempt<'_> {
                 (Some(applied), Some(scanned))
             }
             Some(Unscanned::Excerpt(excerpt)) => {
-                (None, Some(self.run.governor().redact_for_record(scope, excerpt)))
+                let (applied, scanned) = self.run.governor().redact_for_record(scope, "excerpt", excerpt);
+                (applied, Some(scanned))
             }
             None => (None, None),
         }
@@ -204,7 +246,10 @@ impl Attempt<'_> {
         };
         let answer = scanned.as_ref().and_then(|scanned| scanned.as_ref().ok());
         let redactor_fuel = committed.redaction.answer.fuel_used().unwrap_or(0)
-            + response.and_then(|response| response.answer.fuel_used()).unwrap_or(0);
+            + response
+                .filter(|response| response.what == "response")
+                .and_then(|response| response.answer.fuel_used())
+                .unwrap_or(0);
         let fuel = Self::fuel(PluginKind::Router, &committed.decision.answer)
             .into_iter()
             .chain([(PluginKind::Redactor, redactor_fuel)])

@@ -26,25 +26,30 @@ impl Run {
         self.governor().clear_request(scope, &body)
     }
 
-    /// Labels and paths stand in the record beside the decision, so what is found in one is replaced. Where
-    /// they cannot be scanned, none of them is recorded.
-    pub(crate) fn redact_labels(&self, request: CallRequest) -> CallRequest {
+    /// Labels and paths stand in the record beside the decision, so what is found in one is replaced, and told
+    /// as evidence. Where they cannot be scanned, none of them is recorded.
+    pub(crate) fn redact_labels(
+        &self,
+        call: u64,
+        request: CallRequest,
+    ) -> (CallRequest, Option<RedactionApplied>) {
         if request.tags.is_empty() && request.paths.is_empty() {
-            return request;
+            return (request, None);
         }
         let raw = serde_json::json!([request.tags, request.paths]).to_string();
-        let scanned = self.governor().redact_for_record(self.scope(0, 0), &raw).ok();
-        let read = scanned.and_then(|scanned| serde_json::from_str(&scanned.record).ok());
+        let (applied, scanned) = self.governor().redact_for_record(self.scope(call, 0), "labels", &raw);
+        let read = scanned.ok().and_then(|scanned| serde_json::from_str(&scanned.record).ok());
         let (tags, paths) = read.unwrap_or_else(|| {
             let unscanned = || "[REDACTED:unscanned]".to_owned();
             let tags = request.tags.iter().map(|_| (unscanned(), unscanned())).collect();
             (tags, request.paths.iter().map(|_| unscanned()).collect())
         });
-        CallRequest { tags, paths, ..request }
+        (CallRequest { tags, paths, ..request }, applied)
     }
 
     /// What a scan in this run, call and attempt needs.
     pub(crate) fn scope(&self, call: u64, attempt: u32) -> ScanScope<'_> {
-        ScanScope { guard: &self.parts().guard, tagger: self.tagger(), call, attempt }
+        let memo = Some(self.memo());
+        ScanScope { guard: &self.parts().guard, tagger: self.tagger(), call, attempt, memo }
     }
 }

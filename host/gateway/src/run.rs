@@ -2,7 +2,7 @@
 
 use crate::{Clock, Endpoints, Entropy, health};
 use serde::Serialize;
-use sluice_capsule::{CapsuleError, Writer};
+use sluice_capsule::{CapsuleError, Pending, Writer};
 use sluice_core::contract::health_probe::PastProbe;
 use sluice_core::contract::router::Load;
 use sluice_core::record::{HealthProbed, ModelCallEnvelope, PolicySnapshotRef, RunStarted};
@@ -10,7 +10,7 @@ use sluice_core::{
     Event, EventDraft, EventKind, LogicalUri, MicroUsd, PolicyBinding, Role, RunId, SpecId, Stage,
 };
 use sluice_governance::route::HealthById;
-use sluice_governance::{Governor, KnownValues, Ledger, Tagger};
+use sluice_governance::{Governor, KnownValues, Ledger, Memo, Tagger};
 use sluice_policy::snapshot::Budgets;
 use sluice_provider::Client;
 use std::collections::BTreeMap;
@@ -93,6 +93,8 @@ pub(crate) struct State {
     probes: BTreeMap<String, (u64, Vec<PastProbe>)>,
     /// An event was on its way and may not have been recorded: what stands here may go beyond the record.
     in_doubt: bool,
+    /// Events in line that nobody waited for.
+    unheard: Option<Pending<Vec<Event>>>,
 }
 
 impl State {
@@ -119,6 +121,8 @@ pub struct Run {
     spec_id: Option<SpecId>,
     policy: PolicyBinding,
     tagger: Tagger,
+    /// Scans of this run: no other run learns from it what was scanned here.
+    memo: Memo,
     state: Mutex<State>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -158,7 +162,8 @@ impl Gateway {
         let tagger = Tagger::new(&parts.writer.key().derive(&format!("sluice/tag/v1/{id}")));
         let spec_id = options.spec_id;
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::default());
-        let run = Run { gateway: self.clone(), id, spec_id, policy, tagger, state, turn };
+        let run =
+            Run { gateway: self.clone(), id, spec_id, policy, tagger, memo: Memo::default(), state, turn };
         let occasion = options.occasion.as_deref().unwrap_or("manual");
         run.announce(known.is_none(), adopts, occasion).await?;
         Ok(run)
@@ -240,6 +245,10 @@ impl Run {
         self.spec_id.as_ref()
     }
 
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
     pub(crate) fn tagger(&self) -> &Tagger {
         &self.tagger
     }
@@ -254,7 +263,7 @@ impl Run {
     /// walks them in this order: within a run, one call is made at a time.
     pub(crate) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, CapsuleError> {
         let turn = self.turn.lock().await;
-        self.settle()?;
+        self.settle().await?;
         Ok(turn)
     }
 
@@ -266,11 +275,24 @@ impl Run {
         Ok(events)
     }
 
+    /// Puts events in line for which nobody can wait any more; the next call of the run does.
+    pub(crate) fn record_unheard(&self, drafts: Vec<EventDraft>) {
+        let pending = self.parts().writer.append(drafts);
+        self.with_state(|state| {
+            state.in_doubt = true;
+            state.unheard = Some(pending);
+        });
+    }
+
     /// Where events could not be recorded, or whoever waited for them went away, the record says what the run
     /// has come to.
-    fn settle(&self) -> Result<(), CapsuleError> {
+    async fn settle(&self) -> Result<(), CapsuleError> {
         if !self.with_state(|state| state.in_doubt) {
             return Ok(());
+        }
+        if let Some(pending) = self.with_state(|state| state.unheard.take()) {
+            // Recorded or not: the record is asked next.
+            let _ = pending.await;
         }
         let events = self.parts().writer.reader()?.run_events(&self.id)?.events;
         let budgets = &self.governor().policy().snapshot.governance.budgets;
@@ -361,7 +383,7 @@ impl Run {
 
     /// Ends the run with a last event and a signed checkpoint.
     pub async fn finish(self, outcome: &str) -> Result<Event, CapsuleError> {
-        self.settle()?;
+        self.settle().await?;
         let finished = self.with_state(|state| state.ledger.finished(outcome));
         let draft = self.draft_of(EventKind::RunFinished, None, None, &finished);
         self.parts().writer.append(vec![draft]).await?;

@@ -2,6 +2,7 @@
 //! hold one and ask it the same questions.
 
 use crate::guard::KnownValues;
+use crate::memo::Memo;
 use crate::probe::ProbeWalk;
 use crate::redact::{Blocked, Direction, Scan, Scanned};
 use crate::tag::Tagger;
@@ -93,6 +94,8 @@ pub struct ScanScope<'a> {
     pub call: u64,
     /// Number of the attempt.
     pub attempt: u32,
+    /// What was scanned before in the same run.
+    pub memo: Option<&'a Memo>,
 }
 
 impl Governor {
@@ -200,6 +203,7 @@ impl Governor {
             tagger: scope.tagger,
             egress,
             confidence_permille_min: self.snapshot().governance.security.redaction.confidence_permille_min,
+            memo: scope.memo,
         }
     }
 
@@ -240,20 +244,19 @@ impl Governor {
         (self.applied(scope, "response", egress, &scanned), scanned)
     }
 
-    /// Redacts a text that goes into the record alone: a probe's exchange, a server's words.
-    pub fn redact_for_record(&self, scope: ScanScope<'_>, text: &str) -> Result<Scanned, Blocked> {
-        scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text)
-    }
-
-    /// The same for a text that stands in the record by itself: `what` names it in the event of the scan.
-    pub fn scan_for_record(
+    /// Redacts a text that goes into the record alone: `labels` of a call, an `exchange` of a probe, the
+    /// `excerpt` of a failing server's words. The evidence is there where something was found or held back: a
+    /// scan of such a text that finds nothing is not worth an event.
+    pub fn redact_for_record(
         &self,
         scope: ScanScope<'_>,
         what: &str,
         text: &str,
-    ) -> (RedactionApplied, Result<Scanned, Blocked>) {
-        let scanned = self.redact_for_record(scope, text);
-        (self.applied(scope, what, Egress::Redact, &scanned), scanned)
+    ) -> (Option<RedactionApplied>, Result<Scanned, Blocked>) {
+        let scanned = scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text);
+        let applied = self.applied(scope, what, Egress::Redact, &scanned);
+        let tells = !applied.passed || !applied.findings.is_empty();
+        (tells.then_some(applied), scanned)
     }
 
     /// Scans a stored text again, without known values or tags: replay's check that nothing new is found.
@@ -261,7 +264,7 @@ impl Governor {
     pub fn rescan(&self, direction: Direction, raw: &str) -> Result<usize, Blocked> {
         let guard = KnownValues::new(&[]).map_err(|_| Blocked::TooLarge)?;
         let tagger = Tagger::new(&[0; 32]);
-        let scope = ScanScope { guard: &guard, tagger: &tagger, call: 0, attempt: 0 };
+        let scope = ScanScope { guard: &guard, tagger: &tagger, call: 0, attempt: 0, memo: None };
         scan_any(&self.scan(scope, Egress::Redact), direction, raw).map(|scanned| scanned.findings.len())
     }
 
@@ -288,6 +291,7 @@ impl Governor {
             egress,
             passed: done.is_some(),
             findings: done.map(|scanned| scanned.findings.clone()).unwrap_or_default(),
+            restored: 0,
             answer,
         }
     }

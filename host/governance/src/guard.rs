@@ -22,8 +22,8 @@ pub const KNOWN_VALUE_BYTES_MIN: usize = 8;
 const KNOWN_VALUES_MAX: usize = 512;
 const KNOWN_VALUE_BYTES_MAX: usize = 16 << 10;
 
-/// Finds known values in raw, base64 (any alignment, both alphabets), percent-encoded, hex and JSON-escaped
-/// form.
+/// Finds known values in raw, base64 (any alignment, both alphabets), percent-encoded (whichever characters),
+/// hex and JSON-escaped form.
 pub struct KnownValues {
     automaton: Option<AhoCorasick>,
     count: usize,
@@ -83,11 +83,68 @@ impl KnownValues {
 
     /// Byte ranges of known values in `bytes`, ascending, without overlap.
     pub fn spans(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        match &self.automaton {
-            Some(automaton) => automaton.find_iter(bytes).map(|found| found.range()).collect(),
-            None => Vec::new(),
+        let Some(automaton) = &self.automaton else { return Vec::new() };
+        let mut spans: Vec<Range<usize>> = automaton.find_iter(bytes).map(|found| found.range()).collect();
+        if let Some(decoded) = PercentDecoded::of(bytes) {
+            spans.extend(automaton.find_iter(&decoded.bytes).map(|found| decoded.origin(found.range())));
+            spans = united(spans);
+        }
+        spans
+    }
+}
+
+/// A text with its percent-encoded bytes decoded: who encodes chooses which characters, so the forms that are
+/// listed cannot be all.
+struct PercentDecoded {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Where each decoded byte stood, and the end of the text.
+    from: Vec<usize>,
+}
+
+impl PercentDecoded {
+    /// `None` where nothing is encoded.
+    fn of(bytes: &[u8]) -> Option<PercentDecoded> {
+        let first = bytes.windows(3).position(|three| encoded(three).is_some())?;
+        let mut decoded = Zeroizing::new(Vec::with_capacity(bytes.len()));
+        let mut from = Vec::with_capacity(bytes.len() + 1);
+        decoded.extend_from_slice(&bytes[..first]);
+        from.extend(0..first);
+        let mut at = first;
+        while let Some(byte) = bytes.get(at) {
+            let byte_here = bytes.get(at..at + 3).and_then(encoded);
+            decoded.push(byte_here.unwrap_or(*byte));
+            from.push(at);
+            at += if byte_here.is_some() { 3 } else { 1 };
+        }
+        from.push(bytes.len());
+        Some(PercentDecoded { bytes: decoded, from })
+    }
+
+    fn origin(&self, range: Range<usize>) -> Range<usize> {
+        self.from[range.start]..self.from[range.end]
+    }
+}
+
+/// The byte that `%xx` stands for.
+fn encoded(three: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    match three {
+        [b'%', high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    }
+}
+
+/// Overlapping ranges become one.
+fn united(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_by_key(|span| span.start);
+    let mut out: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match out.last_mut() {
+            Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+            _ => out.push(span),
         }
     }
+    out
 }
 
 /// The forms of one value.
@@ -141,7 +198,10 @@ fn percent(value: &str, lower: bool) -> String {
 
 impl Guard for KnownValues {
     fn finds_secret(&self, bytes: &[u8]) -> bool {
-        self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(bytes))
+        self.automaton.as_ref().is_some_and(|automaton| {
+            automaton.is_match(bytes)
+                || PercentDecoded::of(bytes).is_some_and(|decoded| automaton.is_match(&*decoded.bytes))
+        })
     }
 
     fn mask(&self, text: &str) -> String {
@@ -177,6 +237,27 @@ mod tests {
     }
 
     proptest! {
+        /// Which characters are encoded is the writer's choice, one by one.
+        #[test]
+        fn any_percent_encoding_is_found_and_masked(
+            value in "[ -$&-~é]{8,24}", choice in proptest::collection::vec(any::<(bool, bool)>(), 48),
+            around in "[a-z%=&é]{0,9}",
+        ) {
+            let guard = guard(&value);
+            let mut encoded = String::new();
+            for (c, (encode, lower)) in value.chars().zip(choice) {
+                match (encode, lower) {
+                    (false, _) => encoded.push(c),
+                    (true, lower) => for byte in c.to_string().bytes() {
+                        encoded += &if lower { format!("%{byte:02x}") } else { format!("%{byte:02X}") };
+                    }
+                }
+            }
+            let text = format!("{around}={encoded}&{around}");
+            prop_assert!(guard.finds_secret(text.as_bytes()), "{}", text);
+            prop_assert_eq!(guard.mask(&text), format!("{around}=[REDACTED:known-value]&{around}"));
+        }
+
         #[test]
         fn every_form_is_found_and_masked(
             value in "[ -~é\"\\\\\n]{8,40}", before in "[ -~]{0,7}", after in "[ -~]{0,7}",

@@ -8,13 +8,16 @@ pub mod governor;
 pub mod guard;
 pub mod json;
 pub mod ledger;
+pub mod memo;
 pub mod probe;
 pub mod redact;
+pub mod restore;
 pub mod route;
 pub mod tag;
 
 pub use governor::{Governor, GovernorError, ScanScope};
 pub use guard::{KNOWN_VALUE_RULE, KnownValues};
 pub use ledger::Ledger;
+pub use memo::Memo;
 pub use redact::{Blocked, Direction, Scanned};
 pub use tag::Tagger;

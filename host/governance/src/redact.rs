@@ -2,10 +2,12 @@
 
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
+use crate::memo::Memo;
+use crate::restore::Restorer;
 use crate::tag::{Tagger, placeholder};
-use sluice_core::contract::redactor::{Content, Field, Span};
+use sluice_core::contract::redactor::{Content, Field, FieldResult, Span};
 use sluice_core::record::Finding;
-use sluice_core::{Egress, FaultCode, Guard};
+use sluice_core::{Digest, Egress, FaultCode, Guard};
 use sluice_plugin::Redactor;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -59,6 +61,8 @@ pub struct Scanned {
     pub bytes: u64,
     /// Fuel of the redactor.
     pub fuel_used: u64,
+    /// What was replaced in `wire`, for whoever may put it back.
+    pub restorer: Restorer,
 }
 
 /// Why a text may not go on.
@@ -100,6 +104,8 @@ pub struct Scan<'a> {
     pub egress: Egress,
     /// Findings below this are replaced in the record and left alone on the wire.
     pub confidence_permille_min: u32,
+    /// What was scanned before in the same run.
+    pub memo: Option<&'a Memo>,
 }
 
 /// One string on its way through: a leaf of the body, or of a JSON text inside a leaf.
@@ -128,7 +134,13 @@ impl Scan<'_> {
         let mut flat = Vec::new();
         flatten(&pieces, &mut flat);
         let (cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done { scan: self, cuts: cuts.into_iter(), findings: Vec::new(), sure: 0 };
+        let mut done = Done {
+            scan: self,
+            cuts: cuts.into_iter(),
+            findings: Vec::new(),
+            sure: 0,
+            restorer: Restorer::default(),
+        };
         let (record, wire) = done.rebuild(raw, &pieces)?;
         self.finish(done, record, wire, &flat, fuel_used)
     }
@@ -141,7 +153,13 @@ impl Scan<'_> {
         let leaf = Leaf { path: String::new(), key: None, at: 0..text.len(), text: text.to_owned() };
         let flat = [&leaf];
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done { scan: self, cuts: Vec::new().into_iter(), findings: Vec::new(), sure: 0 };
+        let mut done = Done {
+            scan: self,
+            cuts: Vec::new().into_iter(),
+            findings: Vec::new(),
+            sure: 0,
+            restorer: Restorer::default(),
+        };
         let (record, wire) = done.replace(&leaf, cuts.pop().unwrap_or_default())?;
         let (record, wire) =
             (record.unwrap_or_else(|| text.to_owned()), wire.unwrap_or_else(|| text.to_owned()));
@@ -151,21 +169,50 @@ impl Scan<'_> {
     /// Asks plugin and guard; returns the merged cuts of each leaf, in order.
     fn find(&self, direction: Direction, flat: &[&Leaf]) -> Result<(Vec<Vec<Cut>>, u64), Blocked> {
         let fields: Vec<Field<'_>> = flat.iter().map(|leaf| field(direction, leaf)).collect();
-        let called = self
-            .redactor
-            .scan(self.config, &fields)
-            .map_err(|error| Blocked::Redactor(error.fault_code().unwrap_or(FaultCode::HostFailure)))?;
-        if called.value.len() != flat.len() {
-            return Err(Blocked::Redactor(FaultCode::BrokenContract));
-        }
+        let (results, fuel_used) = match self.memo {
+            Some(memo) => self.scan_new(memo, &fields)?,
+            None => self.ask(&fields)?,
+        };
         let mut all = Vec::with_capacity(flat.len());
         let mut total = 0;
-        for (leaf, result) in flat.iter().zip(called.value) {
+        for (leaf, result) in flat.iter().zip(results) {
             let cuts = self.cuts(leaf, result.spans)?;
             total += cuts.len();
             all.push(cuts);
         }
-        if total > FINDINGS_MAX { Err(Blocked::TooLarge) } else { Ok((all, called.fuel_used)) }
+        if total > FINDINGS_MAX { Err(Blocked::TooLarge) } else { Ok((all, fuel_used)) }
+    }
+
+    /// One result a field, out of the sandbox.
+    fn ask(&self, fields: &[Field<'_>]) -> Result<(Vec<FieldResult>, u64), Blocked> {
+        let called = self
+            .redactor
+            .scan(self.config, fields)
+            .map_err(|error| Blocked::Redactor(error.fault_code().unwrap_or(FaultCode::HostFailure)))?;
+        if called.value.len() != fields.len() {
+            return Err(Blocked::Redactor(FaultCode::BrokenContract));
+        }
+        Ok((called.value, called.fuel_used))
+    }
+
+    /// The same, asking only about fields that were not asked about before.
+    fn scan_new(&self, memo: &Memo, fields: &[Field<'_>]) -> Result<(Vec<FieldResult>, u64), Blocked> {
+        let redactor = self.redactor.plugin_ref().digest;
+        let keys: Vec<Digest> = fields.iter().map(|field| Memo::key(redactor, self.config, field)).collect();
+        let mut results: Vec<Option<FieldResult>> = keys.iter().map(|key| memo.get(key)).collect();
+        let missing = || results.iter().enumerate().filter(|(_, known)| known.is_none()).map(|(at, _)| at);
+        let missing: Vec<usize> = missing().collect();
+        let mut fuel_used = 0;
+        if !missing.is_empty() {
+            let new: Vec<Field<'_>> = missing.iter().map(|at| fields[*at].clone()).collect();
+            let (found, fuel) = self.ask(&new)?;
+            fuel_used = fuel;
+            for (at, result) in missing.into_iter().zip(found) {
+                memo.put(keys[at], &result);
+                results[at] = Some(result);
+            }
+        }
+        Ok((results.into_iter().flatten().collect(), fuel_used))
     }
 
     fn cuts(&self, leaf: &Leaf, spans: Vec<Span>) -> Result<Vec<Cut>, Blocked> {
@@ -211,6 +258,7 @@ impl Scan<'_> {
             fields: flat.len() as u64,
             bytes: flat.iter().map(|leaf| leaf.text.len() as u64).sum(),
             fuel_used,
+            restorer: done.restorer,
         })
     }
 }
@@ -286,6 +334,7 @@ struct Done<'a, 'b> {
     findings: Vec<Finding>,
     /// Findings at or above the policy's confidence.
     sure: usize,
+    restorer: Restorer,
 }
 
 impl Done<'_, '_> {
@@ -331,6 +380,9 @@ impl Done<'_, '_> {
             self.sure += usize::from(sure);
             let replaced = cut.known || (self.scan.egress == Egress::Redact && sure);
             wire.push_str(if replaced { &mark } else { secret });
+            if replaced && !cut.known {
+                self.restorer.remember(&mark, secret);
+            }
             done = cut.at.end;
             self.findings.push(Finding {
                 path: leaf.path.clone(),

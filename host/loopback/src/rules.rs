@@ -43,7 +43,8 @@ pub enum Behaviour {
     Ok,
     /// Answers with the prompt, word for word: what left is seen in what came back.
     Echo,
-    /// Answers with this text, as a model that leaks would. In a stream it is cut into pieces of 12 bytes.
+    /// Answers with all of this text, however few tokens were asked for, as a model that leaks would. In a
+    /// stream it is cut into pieces of 12 bytes.
     Leak(String),
     /// An error with this status, in the shape of the dialect.
     Fail(u16),

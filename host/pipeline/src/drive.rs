@@ -173,7 +173,9 @@ impl<'s, S: Surroundings> Course<'s, S> {
         text: &str,
     ) -> Result<String, Ended<S::Failure>> {
         let (notes, redacted) = self.run.redact_text(what, stage, text);
-        self.run.note(notes).await?;
+        if !notes.is_empty() {
+            self.run.note(notes).await?;
+        }
         redacted.map_err(|source| Stop::Unscanned { stage, what, source }.into())
     }
 

@@ -266,10 +266,19 @@ pub struct Redaction {
     pub egress: Egress,
     /// In answers handed to the caller: true replaces findings there too.
     pub responses: bool,
+    /// Whether callers get their own secrets back where an answer repeats a placeholder of its request. The record
+    /// keeps the placeholders either way.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub restore: bool,
     /// Findings below this confidence are ignored.
     pub confidence_permille_min: u32,
     /// Names of environment variables whose values are never to leave, as patterns: `*_KEY`.
     pub env_patterns: Vec<String>,
+}
+
+/// Left out where false: snapshots of before keep their hash.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What may leave as an export.

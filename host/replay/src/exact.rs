@@ -13,7 +13,7 @@ use sluice_core::record::{
 use sluice_core::{Event, EventKind, FaultCode, PluginKind};
 use sluice_governance::governor::fault_of;
 use sluice_governance::route::HealthById;
-use sluice_governance::{Direction, Governor, Ledger, capture, ledger, probe, route};
+use sluice_governance::{Direction, Governor, Ledger, capture, ledger, probe, restore, route};
 use std::collections::VecDeque;
 
 pub(crate) type Checked = Result<(), String>;
@@ -211,7 +211,8 @@ impl Walk {
                 self.request = Some(recorded);
             }
             "response" => self.response = Some(recorded),
-            // A text outside a call: the specification, what a command printed.
+            // Labels, a probe's exchange, a failing server's words, a specification: their redacted form is what
+            // other events and artefacts hold.
             _ => {}
         }
         Ok(())
@@ -263,6 +264,7 @@ impl Walk {
                 Err(blocked) => return Err(format!("the kept {what} cannot be scanned again: {blocked}")),
             }
         }
+        self.restored(&recorded, governor)?;
         let findings = self.request.iter().flat_map(|request| &request.findings);
         match &recorded.request.text {
             Some(text) => {
@@ -270,6 +272,21 @@ impl Walk {
                 same("findings without placeholder in the kept request", &missing, &0)
             }
             None => Ok(()),
+        }
+    }
+
+    /// What was put back for the caller is what stands in the kept answer, and nothing where policy gives nothing
+    /// back.
+    fn restored(&self, recorded: &ModelCallEnvelope, governor: &Governor) -> Checked {
+        let Some(response) = &self.response else { return Ok(()) };
+        if !governor.policy().snapshot.governance.security.redaction.restore {
+            return same("restored placeholders", &response.restored, &0);
+        }
+        match (&self.request, recorded.response.as_ref().and_then(|response| response.text.as_ref())) {
+            (Some(request), Some(text)) => {
+                same("restored placeholders", &response.restored, &restore::count(&request.findings, text))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -195,10 +195,20 @@ pub(super) fn security(table: &Cursor<'_, '_>) -> Security {
         }
         Some(pattern.to_owned())
     };
+    let egress = egress(&redaction).unwrap_or(Egress::Block);
+    let restore = redaction.maybe("restore").and_then(|node| node.flag()).unwrap_or(false);
+    if restore && egress != Egress::Redact {
+        redaction.problem(
+            "restore",
+            "there is nothing to put back unless `egress` is \"redact\"",
+            "leave `restore` out, or set `egress = \"redact\"`",
+        );
+    }
     Security {
         redaction: Redaction {
-            egress: egress(&redaction).unwrap_or(Egress::Block),
+            egress,
             responses: redaction.flag("responses").unwrap_or(true),
+            restore,
             confidence_permille_min: redaction.whole_u32("confidence_permille_min", 1..=1000).unwrap_or(1),
             env_patterns: redaction.list("env_patterns", 64).iter().filter_map(pattern).collect(),
         },

@@ -1,0 +1,100 @@
+//! What was scanned is not scanned again: an LLM client resends its whole history with each turn, and a redactor
+//! is a pure function.
+//!
+//! A result is kept under a digest of everything that it depends on, and of the redactor's own digest; so another
+//! plugin, another configuration or one changed byte is another entry. Spans are kept, never text. One memo
+//! belongs to one run: whoever could see how fast another tenant's text is scanned would learn what it holds.
+
+use lru::LruCache;
+use sluice_core::Digest;
+use sluice_core::contract::redactor::{Content, Field, FieldResult};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Most entries: the leaves of a few hundred turns. An entry takes some 150 bytes.
+const ENTRIES_MAX: NonZeroUsize = match NonZeroUsize::new(16_384) {
+    Some(entries) => entries,
+    None => NonZeroUsize::MIN,
+};
+
+/// A field with more findings is scanned each time: an entry stays small.
+const SPANS_MAX: usize = 64;
+
+/// Results of one run's scans.
+pub struct Memo {
+    entries: Mutex<LruCache<Digest, FieldResult>>,
+    asked: AtomicU64,
+    found: AtomicU64,
+}
+
+impl Default for Memo {
+    fn default() -> Memo {
+        let entries = Mutex::new(LruCache::new(ENTRIES_MAX));
+        Memo { entries, asked: AtomicU64::new(0), found: AtomicU64::new(0) }
+    }
+}
+
+impl Memo {
+    /// What a field's result is kept under.
+    pub(crate) fn key(redactor: Digest, config: &str, field: &Field<'_>) -> Digest {
+        let (kind, content): (&[u8], &[u8]) = match field.content {
+            Content::Text(text) => (b"t", text.as_bytes()),
+            Content::Bytes(bytes) => (b"b", bytes),
+            Content::Reference(text) => (b"r", text.as_bytes()),
+        };
+        // Absent and empty are two things, and so are one pair and two halves of it.
+        let option = |text: Option<&str>| text.map_or_else(Vec::new, |text| [b"=", text.as_bytes()].concat());
+        let ext: Vec<u8> = field
+            .ext
+            .iter()
+            .flat_map(|(name, value)| *Digest::of_parts(&[name.as_bytes(), value.as_bytes()]).as_bytes())
+            .collect();
+        Digest::of_parts(&[
+            redactor.as_bytes(),
+            config.as_bytes(),
+            field.path.as_bytes(),
+            &option(field.key),
+            field.direction.as_bytes(),
+            field.author.as_bytes(),
+            &option(field.tool_name),
+            field.media_type.as_bytes(),
+            kind,
+            content,
+            field.before.as_bytes(),
+            &[u8::from(field.is_final)],
+            field.carry,
+            &ext,
+        ])
+    }
+
+    pub(crate) fn get(&self, key: &Digest) -> Option<FieldResult> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let found = self.lock().get(key).cloned();
+        self.found.fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
+        found
+    }
+
+    pub(crate) fn put(&self, key: Digest, result: &FieldResult) {
+        if result.spans.len() <= SPANS_MAX {
+            self.lock().put(key, result.clone());
+        }
+    }
+
+    /// How many fields were looked up, and how many of them were there.
+    pub fn hits(&self) -> (u64, u64) {
+        (self.asked.load(Ordering::Relaxed), self.found.load(Ordering::Relaxed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Digest, FieldResult>> {
+        // An entry is put in whole: a panic elsewhere leaves nothing half done.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Memo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (asked, found) = self.hits();
+        write!(f, "Memo({found} of {asked})")
+    }
+}
