@@ -24,6 +24,8 @@ struct Open {
     /// What was said to its model, where that could be derived.
     context: Option<String>,
     patches: Vec<PatchApply>,
+    /// Requests to the critic that were kept: what they rest on is known at the end.
+    to_critic: Vec<String>,
 }
 
 /// What the stages so far amount to.
@@ -78,11 +80,14 @@ impl<'a> Stages<'a> {
     ) {
         let (check, outcome) = match event.kind {
             EventKind::RunStarted => ("stages", read(event).map(|started| self.started = Some(started))),
+            EventKind::StageTransition if !self.staged() => {
+                ("stages", Err("a stage in a run that was not begun with any".to_owned()))
+            }
             _ if !self.staged() => return,
             EventKind::PolicySnapshotRef => ("stages", self.policy(event)),
             EventKind::StageTransition => ("stages", self.transition(event, governor, report)),
             EventKind::RoutingDecision => ("stages", self.decision(event)),
-            EventKind::ModelCallEnvelope => ("context", self.envelope(event, governor, report)),
+            EventKind::ModelCallEnvelope => ("context", self.envelope(event, report)),
             EventKind::ErrorEvent => ("stages", self.error(event)),
             EventKind::PatchApply => ("patches", self.patch(event)),
             EventKind::ToolResult => ("stages", self.tool(event)),
@@ -151,7 +156,8 @@ impl<'a> Stages<'a> {
             Err(what) => (None, Err(what)),
         };
         // Also where it does not hold: what follows is then told by itself, and not as following from nothing.
-        self.open = Some(Open { plan, begin, context, patches: Vec::new() });
+        let (patches, to_critic) = (Vec::new(), Vec::new());
+        self.open = Some(Open { plan, begin, context, patches, to_critic });
         outcome
     }
 
@@ -235,35 +241,22 @@ impl<'a> Stages<'a> {
     }
 
     /// An answer, and whether what was said is the context that follows from the record.
-    fn envelope(&mut self, event: &Event, governor: &Governor, report: &mut Report) -> Checked {
+    fn envelope(&mut self, event: &Event, report: &mut Report) -> Checked {
         let recorded: ModelCallEnvelope = read(event)?;
         self.stand_in |= recorded.loopback;
         if recorded.outcome == AttemptOutcome::Ok {
             self.answered.insert(recorded.call, (event.stage, event.role, recorded.clone()));
         }
-        let Some(open) = &self.open else { return Ok(()) };
-        let Some(body) = &recorded.request.text else { return Ok(()) };
-        let context = if event.role == Some(open.plan.role) {
-            open.context.clone()
-        } else {
-            let budgets = &governor.policy().snapshot.governance.budgets.stage_tokens;
-            let budget = budgets.get(&open.plan.stage).copied().unwrap_or(0);
-            let whole = self.inputs.artifacts.contains_key(name::SPEC);
-            whole.then(|| compile(open.plan.stage, Role::SidecarCritic, &self.inputs, budget).text)
-        };
-        let Some(context) = context else { return Ok(()) };
-        // A context is made of redacted texts. Where the scan of the whole still found something, what was sent
-        // differs from it in that place.
-        if answers::said(body).is_some_and(|said| said == context) {
-            if let Some(stage) = report.stage_mut(open.plan.stage) {
-                stage.prompts += 1;
-            }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(body) = recorded.request.text else { return Ok(()) };
+        if event.role != Some(open.plan.role) {
+            open.to_critic.push(body);
             return Ok(());
         }
-        if answers::has_placeholder_beyond(body, &context) {
-            return Ok(());
+        match &open.context {
+            Some(context) => said(open.plan.stage, &body, context, report),
+            None => Ok(()),
         }
-        Err("what was said to the model is not the context that follows from the record".to_owned())
     }
 
     fn error(&mut self, event: &Event) -> Checked {
@@ -317,6 +310,11 @@ impl<'a> Stages<'a> {
         }
         self.last = Some(plan.stage);
         self.verdict = end.verdict.clone().or(self.verdict.take());
+        if self.inputs.artifacts.contains_key(name::SPEC) && !open.to_critic.is_empty() {
+            let budget = open.begin.context.budget_tokens;
+            let context = compile(plan.stage, Role::SidecarCritic, &self.inputs, budget).text;
+            open.to_critic.iter().try_for_each(|body| said(plan.stage, body, &context, report))?;
+        }
         let names: Vec<&str> = end.artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
         let Some(text) = self.inputs.artifacts.get(plan.answer).cloned() else {
             same("first of what it made", &names.first().copied(), &Some(plan.answer))?;
@@ -388,4 +386,19 @@ impl<'a> Stages<'a> {
         let verdict = self.verdict.as_ref().map(Verdict::unlocks);
         same("verdict", &verdict, &Some(recorded.outcome == "ok"))
     }
+}
+
+/// Whether a kept request says exactly the context that follows from the record. A context is made of redacted texts;
+/// where the scan of the whole still found something, what was sent differs from it in that place.
+fn said(stage: Stage, body: &str, context: &str, report: &mut Report) -> Checked {
+    if answers::said(body).is_some_and(|said| said == context) {
+        if let Some(stage) = report.stage_mut(stage) {
+            stage.prompts += 1;
+        }
+        return Ok(());
+    }
+    if answers::has_placeholder_beyond(body, context) {
+        return Ok(());
+    }
+    Err("what was said to the model is not the context that follows from the record".to_owned())
 }
