@@ -277,10 +277,10 @@ fn a_command_runs_where_policy_lists_it_and_a_policy_that_changes_is_adopted_at_
     );
     fs::write(workspace.path("check.sh"), script).unwrap();
     let section = format!(
-        "[pipeline]\nvalidate_command = [\"/bin/sh\", \"{}\"]\nvalidate_timeout_ms = 60_000\n\n[capture]",
+        "[pipeline]\nvalidate_command = [\"/bin/sh\", \"{}\"]\nvalidate_timeout_ms = 60_000\n\n[capture]\nmode",
         workspace.path("check.sh").display()
     );
-    workspace.edit("model_policy.toml", "[capture]", &section);
+    workspace.edit("model_policy.toml", "[capture]\nmode", &section);
     assert!(fs::read_to_string(&policy).unwrap().contains("unlock = 2_000"), "the test knows the policy");
     let document = ran(&mut run(&workspace, "--loopback"), "").exits(0).json();
     let begun = document["run_id"].as_str().unwrap();
