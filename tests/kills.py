@@ -64,13 +64,15 @@ def prepare(sluice, folder):
     policy = (REPOSITORY / "model_policy.toml").read_text()
     (folder / "model_policy.toml").write_text(policy.replace('mode = "prompts-only"', 'mode = "full-io"'))
     workspace = Workspace(sluice, folder)
-    started = time.monotonic()
-    workspace.must(*workspace.run())
-    took = time.monotonic() - started
     # The first run pays for what is compiled once: the second is the measure of where a kill can land.
-    started = time.monotonic()
     workspace.must(*workspace.run())
-    return min(took, time.monotonic() - started)
+    started = time.monotonic()
+    child = start(workspace)
+    begun(child)
+    since = time.monotonic()
+    if child.wait() != 0:
+        raise Failed("a run without a kill does not come to its end")
+    return time.monotonic() - started, time.monotonic() - since
 
 
 def fresh(sluice, prepared, folder, bare):
@@ -82,10 +84,24 @@ def fresh(sluice, prepared, folder, bare):
     return Workspace(sluice, folder)
 
 
-def kill(workspace, delay):
-    """Starts a run and kills it. Whether it had come to its end before."""
+def start(workspace):
+    """A run on its way, and what it says."""
     command = workspace.command(*workspace.run())
-    child = subprocess.Popen(**command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(**command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def begun(child):
+    """Waits until the run says its id; from then on there is something to resume."""
+    for line in child.stderr:
+        if line.startswith("run: "):
+            return
+
+
+def kill(workspace, delay, inside):
+    """Starts a run and kills it. Whether it had come to its end before."""
+    child = start(workspace)
+    if inside:
+        begun(child)
     try:
         child.wait(delay)
         return False
@@ -109,10 +125,10 @@ def stands(events):
     return f"in {last['stage']}" if step == "begin" else f"after {last['stage']}"
 
 
-def one(sluice, prepared, folder, delay, bare):
+def one(sluice, prepared, folder, delay, inside, bare, resumes):
     workspace = fresh(sluice, prepared, folder, bare)
     known = {event["run_id"] for event in workspace.events()} if not bare else set()
-    killed = kill(workspace, delay)
+    killed = kill(workspace, delay, inside)
     if not (folder / ".speckit/capsule/journal.db").exists():
         # Nothing was made yet, or its making was cut off: the next run makes it.
         workspace.must(*workspace.run())
@@ -129,7 +145,10 @@ def one(sluice, prepared, folder, delay, bare):
         workspace.must("replay", run)
         return "finished" if killed else "not killed"
     asked = calls(mine)
+    started = time.monotonic()
     document = workspace.must(*workspace.run("--resume", run))
+    if where in ("after unlock", "merged"):
+        resumes.append(time.monotonic() - started)
     if not (document["unlocked"] and document["run_id"] == run):
         raise Failed(f"resumed {run}: {json.dumps(document)[:400]}")
     after = workspace.events()
@@ -179,22 +198,25 @@ def main():
     seed = chosen.seed if chosen.seed is not None else random.randrange(1 << 32)
     dice = random.Random(seed)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="sluice-kills-"))
-    counts, failures = collections.Counter(), []
+    counts, failures, resumes = collections.Counter(), [], []
     try:
-        took = prepare(sluice, scratch / "prepared")
-        print(f"{chosen.kills} kills, seed {seed}; a run takes {took * 1000:.0f} ms", flush=True)
+        took, took_inside = prepare(sluice, scratch / "prepared")
+        load = os.getloadavg()[0]
+        print(f"{chosen.kills} kills, seed {seed}; a run takes {took * 1000:.0f} ms (load {load:.1f})", flush=True)
         at, missed = 0, 0
         while at < chosen.kills:
             folder = scratch / f"kill-{at}"
             # One in ten from nothing: the making of capsule, key and policy is killed as well.
             bare = at % 10 == 9
-            delay = dice.uniform(0, took * (1.5 if bare else 1.05))
+            # Every other kill lands after the run has begun, the rest anywhere in the life of the process.
+            inside = at % 2 == 0
+            delay = dice.uniform(0, took_inside if inside else took * (1.5 if bare else 1))
             try:
-                where = one(sluice, scratch / "prepared", folder, delay, bare)
+                where = one(sluice, scratch / "prepared", folder, delay, inside, bare, resumes)
                 if where == "not killed":
                     # It was over before: no kill, and the next ones come sooner.
                     missed += 1
-                    took *= 0.97
+                    took, took_inside = took * 0.97, took_inside * 0.97
                     shutil.rmtree(folder, ignore_errors=True)
                     continue
                 counts[where] += 1
@@ -206,6 +228,9 @@ def main():
                 shutil.rmtree(folder, ignore_errors=True)
         for where, count in sorted(counts.items()):
             print(f"{count:5} {where}")
+        if resumes:
+            middle = sorted(resumes)[len(resumes) // 2] * 1000
+            print(f"going on where nothing is left to ask takes {middle:.0f} ms (median of {len(resumes)})")
         print(f"{sum(counts.values())} killed, verified, resumed and replayed; {missed} came too late; {len(failures)} failed")
     finally:
         if not (chosen.keep and failures):
