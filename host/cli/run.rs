@@ -36,9 +36,19 @@ pub struct Args {
     /// What goes into the main line at the end: curated, full
     #[arg(long, default_value = "curated")]
     merge: MergeMode,
-    /// Put the built-in loopback server in every provider's place: no key, no model, labelled answers
-    #[arg(long)]
-    loopback: bool,
+    /// Put the built-in loopback server in every provider's place: no key, no model, labelled answers. With
+    /// `=cloud`, in the place of all but the local model's
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    loopback: Option<StandIn>,
+}
+
+/// For whom the loopback server stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StandIn {
+    /// Every provider.
+    All,
+    /// Every provider but the local model's.
+    Cloud,
 }
 
 /// Carries it out.
@@ -49,12 +59,20 @@ pub fn run(context: &Context, args: Args) -> Result<Answer, Failure> {
     // The tokenizer's tables load beside everything else that has to be opened.
     let _ = std::thread::spawn(sluice_pipeline::warm);
     let runtime = session::runtime()?;
+    let stand_in = match args.loopback {
+        Some(StandIn::All) => Some("every provider"),
+        Some(StandIn::Cloud) => Some("every provider but the local model's"),
+        None => None,
+    };
     let stand_in =
-        if args.loopback { Some(runtime.block_on(crate::call::start(context, &workspace))?) } else { None };
+        stand_in.map(|whom| runtime.block_on(crate::call::start(context, &workspace, whom))).transpose()?;
     let places = |snapshot: &PolicySnapshot| -> Result<Places, Failure> {
-        match &stand_in {
-            Some(loopback) => Ok(session::everywhere(snapshot, loopback)),
-            None => session::live(context),
+        match (&stand_in, args.loopback) {
+            (Some(loopback), Some(StandIn::Cloud)) => {
+                session::everywhere_but_local(context, snapshot, loopback)
+            }
+            (Some(loopback), _) => Ok(session::everywhere(snapshot, loopback)),
+            (None, _) => session::live(context),
         }
     };
     let session = Session::open(context, &workspace, "run", places)?;

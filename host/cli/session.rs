@@ -32,6 +32,8 @@ pub enum Places {
     },
     /// Stand-ins: base URL by provider. Others are not reached at all.
     Loopback(BTreeMap<String, String>),
+    /// Stand-ins for some; the others where policy says.
+    Beside(BTreeMap<String, String>, Box<Places>),
 }
 
 impl Endpoints for Places {
@@ -46,6 +48,10 @@ impl Endpoints for Places {
                 };
                 (provider.base_url.clone(), key)
             }
+            Places::Beside(places, others) => match places.get(name) {
+                Some(place) => (place.clone(), None),
+                None => return others.endpoint(name, provider),
+            },
             // A provider without a stand-in is nowhere: it must not be reached for real in its place.
             Places::Loopback(places) => {
                 (places.get(name).cloned().unwrap_or_else(|| NOWHERE.to_owned()), None)
@@ -93,7 +99,7 @@ impl Session {
         let guard = edge.guard(patterns)?;
         printer.use_guard(edge.printer_guard(patterns)?);
         let places = Arc::new(places(standing.snapshot())?);
-        let loopback = matches!(*places, Places::Loopback(_));
+        let loopback = matches!(*places, Places::Loopback(_) | Places::Beside(..));
         let writer = Writer::open(&workspace.state(), guard.clone(), &format!("sluice {verb}"))?;
         if standing.is_new {
             Store::new(workspace).save(&standing, &writer)?;
@@ -210,6 +216,19 @@ pub async fn stand_in(options: Options) -> Result<Loopback, Failure> {
 pub fn everywhere(snapshot: &PolicySnapshot, loopback: &Loopback) -> Places {
     let providers = snapshot.model_config.providers.keys();
     Places::Loopback(providers.map(|name| (name.clone(), loopback.base_url())).collect())
+}
+
+/// The same, but for the provider of the local model, which is where policy says.
+pub fn everywhere_but_local(
+    context: &Context,
+    snapshot: &PolicySnapshot,
+    loopback: &Loopback,
+) -> Result<Places, Failure> {
+    let config = &snapshot.model_config;
+    let local = config.models.get(&config.reflex.model).map(|model| &model.provider);
+    let clouds = config.providers.keys().filter(|name| Some(*name) != local);
+    let places = clouds.map(|name| (name.clone(), loopback.base_url())).collect();
+    Ok(Places::Beside(places, Box::new(live(context)?)))
 }
 
 /// How long a stand-in may take to end: it has nothing left to do.

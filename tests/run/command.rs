@@ -308,7 +308,7 @@ fn a_command_runs_where_policy_lists_it_and_a_policy_that_changes_is_adopted_at_
 fn help_names_what_it_takes() {
     let workspace = Workspace::empty();
     let help = ran(crate::support::command(SLUICE, &workspace.home()).args(["run", "--help"]), "").exits(0);
-    for word in ["--spec-id", "--risk", "--out", "--resume", "--merge", "--loopback"] {
+    for word in ["--spec-id", "--risk", "--out", "--resume", "--merge", "--loopback[=<WHERE>]"] {
         assert!(help.text().contains(word), "{word}");
     }
 }

@@ -318,6 +318,49 @@ async fn whoever_asks_it_to_stop_is_obeyed_in_the_middle_of_a_call() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_acknowledged_is_not_asked_for_again() {
+    // Where artefacts are kept the answer is there as one; where they are not, as the model's kept answer. Where
+    // neither is, there is nothing to take up.
+    let kept =
+        [("content", "full-io", 6), ("content", "none", 6), ("hash", "full-io", 6), ("hash", "none", 7)];
+    for (artifacts, mode, calls) in kept {
+        let rig = setup()
+            .edit("artifacts = \"content\"", &format!("artifacts = \"{artifacts}\""))
+            .edit("mode = \"full-io\"", &format!("mode = \"{mode}\""))
+            .start()
+            .await;
+        // The scratch folder cannot be made: Implement stops after its answer.
+        let runs = rig.state().join("runs");
+        fs::write(&runs, "in the way").unwrap();
+        let mut around = Around::default();
+        let (_stop, interrupt) = watch::channel(false);
+        let order_one = order(&rig, Risk::High, None);
+        let ended = drive(rig.gateway.clone(), &order_one, &mut around, interrupt.clone()).await;
+        let Err(Ended::Stopped(stop)) = ended else { panic!("{artifacts} {mode}: it was to stop") };
+        assert!(matches!(*stop, Stop::Scratch { .. }), "{artifacts} {mode}: {stop}");
+        fs::remove_file(&runs).unwrap();
+
+        let run = around.run.clone().unwrap();
+        let order_two = order(&rig, Risk::High, Some(run.clone()));
+        let ended = drive(rig.gateway.clone(), &order_two, &mut around, interrupt).await;
+        assert!(ended.is_ok_and(|outcome| outcome.verdict.unlocks()), "{artifacts} {mode}");
+        assert_eq!(rig.cloud.requests_on(Route::Chat), calls, "{artifacts} {mode}");
+        let begins: Vec<Option<u64>> = rig
+            .recorded::<StageTransition>(&run, EventKind::StageTransition)
+            .into_iter()
+            .filter(|transition| transition.stage == Stage::Implement)
+            .filter_map(|transition| match transition.step {
+                StageStep::Begin(begin) => Some(begin.takes_up),
+                _ => None,
+            })
+            .collect();
+        let taken = (calls == 6).then_some(3);
+        assert_eq!(begins, [None, taken], "{artifacts} {mode}");
+        rig.prove(&run);
+    }
+}
+
+#[tokio::test]
 async fn a_critic_speaks_on_the_side_and_blocks_nothing() {
     let critic =
         "[routing.cloud.sidecar-critic]\nmodels = [\"cloud/gemini-2.0-flash\"]\n\n[routing.reflex]\nenabled";

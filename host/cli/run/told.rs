@@ -1,6 +1,6 @@
 //! How a run is told: its end as a table and a document, its stops as one failure with the way to go on.
 
-use super::Args;
+use super::{Args, StandIn};
 use crate::Context;
 use crate::failure::{Exit, Failure};
 use crate::printer::Answer;
@@ -174,8 +174,10 @@ pub fn resumable(context: &Context, args: &Args, run: Option<&RunId>, failure: F
     if let Some(out) = &args.out {
         line.push_str(&format!(" --out {}", out.display()));
     }
-    if args.loopback {
-        line.push_str(" --loopback");
+    match args.loopback {
+        Some(StandIn::All) => line.push_str(" --loopback"),
+        Some(StandIn::Cloud) => line.push_str(" --loopback=cloud"),
+        None => {}
     }
     let on = format!("`{line}` goes on from there");
     let hint = failure.hint.as_ref().map_or_else(|| on.clone(), |hint| format!("{hint}; then {on}"));

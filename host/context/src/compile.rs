@@ -1,8 +1,8 @@
 //! The context of a stage: what is asked, and the sections that go along, within a budget of tokens.
 //!
-//! 1. Each section gets what it needs, at most its share. 2. What is left over goes to those that need more,
-//! in their order. 3. A section that needs more still is cut at the end of a paragraph or a line, and says so.
-//! 4. The text is counted as a whole; while it is over the budget, the last section that can give way does.
+//! Each section gets what it needs, at most its share. What is left over goes to those that need more, in their
+//! order. A section that needs more still is cut at the end of a paragraph or a line, and says so. Then the text is
+//! counted as a whole; while it is over the budget, the last section that can give way does.
 
 use crate::answer;
 use crate::stages::{PATCHES, StagePlan, Wanted, name, plan_of};
