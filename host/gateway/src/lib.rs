@@ -10,6 +10,7 @@ mod attempt;
 mod call;
 mod filter;
 mod health;
+mod listen;
 mod record;
 mod redact;
 mod reply;
@@ -18,6 +19,7 @@ mod route;
 mod run;
 
 pub use admit::{CallRequest, PROMPT_BYTES_MAX};
+pub use listen::Listener;
 pub use reply::{AttemptSummary, CallFailure, CallReply};
 pub use run::{Gateway, Parts, Run, RunOptions, StartError};
 

@@ -13,6 +13,7 @@ pub mod probe;
 pub mod redact;
 pub mod restore;
 pub mod route;
+pub mod stream;
 pub mod tag;
 
 pub use governor::{Governor, GovernorError, ScanScope};
@@ -20,4 +21,5 @@ pub use guard::{KNOWN_VALUE_RULE, KnownValues};
 pub use ledger::Ledger;
 pub use memo::Memo;
 pub use redact::{Blocked, Direction, Scanned};
+pub use stream::TextStream;
 pub use tag::Tagger;

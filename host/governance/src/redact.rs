@@ -37,7 +37,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Direction::Request => "request",
             Direction::Response => "response",
@@ -116,9 +116,10 @@ struct Piece {
 }
 
 /// A span that is going to be replaced.
-struct Cut {
-    at: Range<usize>,
-    rule: String,
+#[derive(Clone)]
+pub(crate) struct Cut {
+    pub at: Range<usize>,
+    pub rule: String,
     confidence_permille: u32,
     /// Holds a value that the host's guard knows: replaced wherever it goes.
     known: bool,
@@ -172,7 +173,7 @@ impl Scan<'_> {
     }
 
     /// One result a field, out of the sandbox.
-    fn ask(&self, fields: &[Field<'_>]) -> Result<(Vec<FieldResult>, u64), Blocked> {
+    pub(crate) fn ask(&self, fields: &[Field<'_>]) -> Result<(Vec<FieldResult>, u64), Blocked> {
         let called = self
             .redactor
             .scan(self.config, fields)
@@ -204,11 +205,18 @@ impl Scan<'_> {
     }
 
     fn cuts(&self, leaf: &Leaf, spans: Vec<Span>) -> Result<Vec<Cut>, Blocked> {
+        let mut cuts = self.plugin_cuts(&leaf.text, spans)?;
+        cuts.extend(self.guard_cuts(&leaf.text));
+        Ok(joined(cuts))
+    }
+
+    /// The redactor's spans, held against its contract.
+    pub(crate) fn plugin_cuts(&self, text: &str, spans: Vec<Span>) -> Result<Vec<Cut>, Blocked> {
         let broken = || Blocked::Redactor(FaultCode::BrokenContract);
         let mut cuts = Vec::with_capacity(spans.len());
         for span in spans {
             let at = span.start as usize..span.end as usize;
-            if at.is_empty() || leaf.text.get(at.clone()).is_none() || !self.rules.contains(&span.rule) {
+            if at.is_empty() || text.get(at.clone()).is_none() || !self.rules.contains(&span.rule) {
                 return Err(broken());
             }
             cuts.push(Cut {
@@ -218,10 +226,32 @@ impl Scan<'_> {
                 known: false,
             });
         }
-        for at in self.guard.spans(leaf.text.as_bytes()) {
-            cuts.push(Cut { at, rule: KNOWN_VALUE_RULE.to_owned(), confidence_permille: 1000, known: true });
+        cuts.sort_by_key(|cut| (cut.at.start, std::cmp::Reverse(cut.at.end)));
+        Ok(cuts)
+    }
+
+    /// Known values.
+    pub(crate) fn guard_cuts(&self, text: &str) -> Vec<Cut> {
+        let known =
+            |at| Cut { at, rule: KNOWN_VALUE_RULE.to_owned(), confidence_permille: 1000, known: true };
+        self.guard.spans(text.as_bytes()).into_iter().map(known).collect()
+    }
+
+    /// What stands in the place of `secret` in what leaves.
+    pub(crate) fn on_the_wire(&self, cut: &Cut, secret: &str) -> String {
+        match self.replaces(cut) {
+            true => placeholder(&cut.rule, &self.tagger.tag(secret.as_bytes())),
+            false => secret.to_owned(),
         }
-        Ok(merge(cuts))
+    }
+
+    /// Whether policy replaces it in what leaves. Known values pass nowhere.
+    fn replaces(&self, cut: &Cut) -> bool {
+        cut.known || (self.egress == Egress::Redact && self.is_sure(cut))
+    }
+
+    fn is_sure(&self, cut: &Cut) -> bool {
+        cut.confidence_permille >= self.confidence_permille_min
     }
 
     fn finish(
@@ -292,15 +322,17 @@ fn flatten<'a>(pieces: &'a [Piece], out: &mut Vec<&'a Leaf>) {
     }
 }
 
-/// Overlapping and touching spans become one: the union, under the rule of the surest (of equals, the
-/// longest) part.
-fn merge(mut cuts: Vec<Cut>) -> Vec<Cut> {
+/// Overlapping spans become one: the union, under the rule of the surest (of equals, the longest) part. So do two
+/// of one rule that touch: a stream that was cut between them could not tell them from one.
+pub(crate) fn joined(mut cuts: Vec<Cut>) -> Vec<Cut> {
     cuts.sort_by_key(|cut| (cut.at.start, std::cmp::Reverse(cut.at.end)));
     let mut merged: Vec<(Cut, usize)> = Vec::with_capacity(cuts.len());
     for cut in cuts {
         let length = cut.at.len();
         match merged.last_mut() {
-            Some((last, best)) if cut.at.start < last.at.end => {
+            Some((last, best))
+                if cut.at.start < last.at.end || (cut.at.start == last.at.end && cut.rule == last.rule) =>
+            {
                 last.at.end = last.at.end.max(cut.at.end);
                 last.known |= cut.known;
                 if (cut.confidence_permille, length) > (last.confidence_permille, *best) {
@@ -364,9 +396,8 @@ impl Done<'_, '_> {
             record.push_str(between);
             record.push_str(&mark);
             wire.push_str(between);
-            let sure = cut.confidence_permille >= self.scan.confidence_permille_min;
-            self.sure += usize::from(sure);
-            let replaced = cut.known || (self.scan.egress == Egress::Redact && sure);
+            self.sure += usize::from(self.scan.is_sure(&cut));
+            let replaced = self.scan.replaces(&cut);
             wire.push_str(if replaced { &mark } else { secret });
             if replaced && !cut.known {
                 self.restorer.remember(&mark, secret);

@@ -7,6 +7,7 @@
 
 use crate::guard::KNOWN_VALUE_RULE;
 use crate::json;
+use crate::stream::open_from;
 use crate::tag::placeholder;
 use sluice_core::Secret;
 use sluice_core::record::Finding;
@@ -40,6 +41,17 @@ impl Restorer {
             return text.to_owned();
         }
         self.restore_nested(text, NESTING_MAX)
+    }
+
+    /// The same for a text that comes in pieces. The end of a piece that may be the beginning of a placeholder
+    /// waits in `held` for the next one.
+    pub fn restore_piece(&self, held: &mut String, piece: &str) -> String {
+        held.push_str(piece);
+        let marks: Vec<&String> = self.0.keys().collect();
+        let longest = marks.iter().map(|mark| mark.len()).max().unwrap_or(0);
+        let open = held.floor_char_boundary(open_from(held.as_bytes(), &marks, longest));
+        let rest = held.split_off(open);
+        self.replace(&std::mem::replace(held, rest))
     }
 
     fn stands_in(&self, text: &str) -> bool {
