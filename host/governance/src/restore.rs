@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_restored_like_the_whole() {
+        let other = "[REDACTED:jwt:8899aabbccddeeff]";
+        let restorer = restorer(&[(MARK, "opensesame"), (other, "é[REDACTED:")]);
+        let text = format!("é [RED {MARK}{other}[REDACTED:[REDACTED:jwt:8899aabbccddeeff] {MARK} [REDACTED:jw");
+        let whole = restorer.restore(&text);
+        for size in 1..text.len() {
+            let (mut held, mut told, mut rest) = (String::new(), String::new(), text.as_str());
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(rest.ceil_char_boundary(size.min(rest.len())));
+                let more = restorer.restore_piece(&mut held, piece);
+                assert!(!more.contains("opensesam") || more.contains("opensesame"));
+                told.push_str(&more);
+                rest = after;
+            }
+            assert_eq!(format!("{told}{held}"), whole, "{size}");
+            assert_eq!(held, "[REDACTED:jw", "only what may become a placeholder waits");
+        }
+    }
+
+    #[test]
     fn a_secret_is_not_read_as_text() {
         let other = "[REDACTED:jwt:8899aabbccddeeff]";
         let restorer = restorer(&[(MARK, other), (other, "inner")]);
