@@ -5,8 +5,8 @@ use serde_json::Value;
 use sluice_capsule::CapsuleError;
 use sluice_core::contract::capture_filter::FilterAction;
 use sluice_core::record::{
-    AttemptOutcome, BudgetThreshold, Escalation, HealthProbed, ModelCallEnvelope, RedactionApplied, RouteVerdictTaken,
-    RoutingDecision,
+    AttemptOutcome, BudgetThreshold, Escalation, HealthProbed, ModelCallEnvelope, RedactionApplied,
+    RouteVerdictTaken, RoutingDecision,
 };
 use sluice_core::{Digest, EventKind, Mode, ModeAsked, Risk, Role, Stage};
 use sluice_gateway::{CallFailure, CallRequest, RunOptions, StartError};
@@ -100,7 +100,8 @@ async fn secrets_in_labels_are_not_recorded() {
     assert!(tags[0].0 == "owner" && tags[0].1.starts_with("[REDACTED:known-value:"), "{tags:?}");
     assert_eq!(tags[1], ("team".to_owned(), "blue".to_owned()));
     let told: Vec<RedactionApplied> = rig.recorded(run.id(), EventKind::RedactionApplied);
-    let labels = told.iter().find(|scan| scan.what == "labels").expect("what was found in labels is evidence");
+    let labels =
+        told.iter().find(|scan| scan.what == "labels").expect("what was found in labels is evidence");
     assert_eq!((labels.call, labels.findings.len(), labels.passed), (1, 2, true));
     rig.prove(run.id());
 }
@@ -188,7 +189,8 @@ async fn a_call_that_was_dropped_leaves_a_sound_record() {
 /// Labels and operations as `usage` has them.
 #[tokio::test]
 async fn policy_says_which_labels_a_call_must_carry() {
-    let rig = Setup::new().edit("tags_required = []", "tags_required = [\"team\", \"cost-centre\"]").start().await;
+    let rig =
+        Setup::new().edit("tags_required = []", "tags_required = [\"team\", \"cost-centre\"]").start().await;
     let run = rig.run().await;
     let tagged = |tags: &[(&str, &str)]| {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

@@ -54,7 +54,10 @@ async fn what_is_told_is_the_answer_piece_by_piece() {
     for dialect in ["openai-chat", "anthropic-messages"] {
         let rig = Setup::new()
             .known(KNOWN)
-            .edit("[providers.cloud]\ndialect = \"openai-chat\"", &format!("[providers.cloud]\ndialect = \"{dialect}\""))
+            .edit(
+                "[providers.cloud]\ndialect = \"openai-chat\"",
+                &format!("[providers.cloud]\ndialect = \"{dialect}\""),
+            )
             .cloud(Rule::new(Behaviour::Leak(leak.clone())))
             .start()
             .await;
@@ -63,7 +66,9 @@ async fn what_is_told_is_the_answer_piece_by_piece() {
         let reply = run.call_listening(streamed("Plan this."), &mut heard).await.unwrap();
         assert_eq!(heard.text(), reply.text, "{dialect}");
         assert!(heard.pieces.len() > 10, "{dialect}: {} pieces are no stream", heard.pieces.len());
-        assert!(heard.text().contains("[REDACTED:github-pat") && heard.text().contains("[REDACTED:known-value"));
+        assert!(
+            heard.text().contains("[REDACTED:github-pat") && heard.text().contains("[REDACTED:known-value")
+        );
         for piece in &heard.pieces {
             assert!(!token.as_bytes().windows(8).any(|w| piece.contains(std::str::from_utf8(w).unwrap())));
             assert!(!KNOWN.as_bytes().windows(8).any(|w| piece.contains(std::str::from_utf8(w).unwrap())));

@@ -143,7 +143,9 @@ impl From<CapsuleError> for Failure {
         use sluice_capsule::Fault;
         let (exit, code) = match (&error, error.fault()) {
             (CapsuleError::Secret { .. }, _) => (Exit::No, "secret-held-back"),
-            (CapsuleError::NotFound(_) | CapsuleError::ForeignWorkspace { .. }, _) => (Exit::CouldNot, "not-found"),
+            (CapsuleError::NotFound(_) | CapsuleError::ForeignWorkspace { .. }, _) => {
+                (Exit::CouldNot, "not-found")
+            }
             (CapsuleError::Locked(_), _) => (Exit::CouldNot, "capsule-locked"),
             (CapsuleError::NotInitialised(_), _) => (Exit::CouldNot, "no-capsule"),
             (CapsuleError::AlreadyInitialised(_), _) => (Exit::No, "capsule-exists"),

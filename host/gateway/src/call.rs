@@ -1,8 +1,8 @@
 //! The governed call as a whole: attempts until one answers, policy says no, or none is left.
 
 use crate::admit::{self, CallRequest};
-use crate::listen::{Listener, Live};
 use crate::attempt::{Attempt, Ended};
+use crate::listen::{Listener, Live};
 use crate::reply::{AttemptSummary, CallFailure, CallReply};
 use crate::run::Run;
 use sluice_core::contract::router::EarlierAttempt;

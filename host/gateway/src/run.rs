@@ -159,7 +159,8 @@ impl Gateway {
         let tagger = Tagger::new(&parts.writer.key().derive(&format!("sluice/tag/v1/{id}")));
         let spec_id = options.spec_id;
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::default());
-        let run = Run { gateway: self.clone(), id, spec_id, policy, tagger, memo: Memo::default(), state, turn };
+        let run =
+            Run { gateway: self.clone(), id, spec_id, policy, tagger, memo: Memo::default(), state, turn };
         run.announce(known.is_none(), adopts).await?;
         Ok(run)
     }

@@ -4,6 +4,7 @@
 //! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
 
 pub mod capture;
+mod excluded;
 pub mod governor;
 pub mod guard;
 pub mod json;
@@ -16,6 +17,7 @@ pub mod route;
 pub mod stream;
 pub mod tag;
 
+pub use excluded::EXCLUDED_PATH_RULE;
 pub use governor::{Governor, GovernorError, ScanScope};
 pub use guard::{KNOWN_VALUE_RULE, KnownValues};
 pub use ledger::Ledger;

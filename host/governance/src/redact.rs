@@ -1,5 +1,6 @@
 //! Redaction: leaves out, spans back, placeholders in. The plugin finds; the host owns the bytes.
 
+use crate::excluded::{self, EXCLUDED_PATH_RULE};
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
 use crate::memo::Memo;
@@ -125,17 +126,39 @@ pub(crate) struct Cut {
     known: bool,
 }
 
+impl Cut {
+    /// All of a leaf that is left out for its path.
+    fn whole(leaf: &Leaf) -> Cut {
+        let rule = EXCLUDED_PATH_RULE.to_owned();
+        Cut { at: 0..leaf.text.len(), rule, confidence_permille: 1000, known: false }
+    }
+}
+
 impl Scan<'_> {
     /// Scans a JSON body.
     pub fn body(&self, direction: Direction, raw: &str) -> Result<Scanned, Blocked> {
         if raw.len() > BODY_BYTES_MAX {
             return Err(Blocked::TooLarge);
         }
-        let pieces = pieces(json::leaves(raw).map_err(Blocked::NotJson)?, "", NESTING_MAX);
+        let leaves = json::leaves(raw).map_err(Blocked::NotJson)?;
+        let excluded = excluded::pointers(&leaves);
+        let pieces = pieces(leaves, "", NESTING_MAX, &excluded);
         let mut flat = Vec::new();
         flatten(&pieces, &mut flat);
-        let (cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done { scan: self, cuts: cuts.into_iter(), findings: Vec::new(), sure: 0, restorer: Restorer::default() };
+        let (mut cuts, fuel_used) = self.find(direction, &flat)?;
+        for (leaf, cuts) in flat.iter().zip(&mut cuts).filter(|(leaf, _)| leaf.excluded) {
+            if !leaf.text.is_empty() && !excluded::is_left_out(&leaf.text) {
+                cuts.push(Cut::whole(leaf));
+                *cuts = joined(std::mem::take(cuts));
+            }
+        }
+        let mut done = Done {
+            scan: self,
+            cuts: cuts.into_iter(),
+            findings: Vec::new(),
+            sure: 0,
+            restorer: Restorer::default(),
+        };
         let (record, wire) = done.rebuild(raw, &pieces)?;
         self.finish(done, record, wire, &flat, fuel_used)
     }
@@ -145,10 +168,22 @@ impl Scan<'_> {
         if text.len() > BODY_BYTES_MAX {
             return Err(Blocked::TooLarge);
         }
-        let leaf = Leaf { path: String::new(), key: None, at: 0..text.len(), text: text.to_owned() };
+        let leaf = Leaf {
+            path: String::new(),
+            key: None,
+            at: 0..text.len(),
+            text: text.to_owned(),
+            excluded: false,
+        };
         let flat = [&leaf];
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done { scan: self, cuts: Vec::new().into_iter(), findings: Vec::new(), sure: 0, restorer: Restorer::default() };
+        let mut done = Done {
+            scan: self,
+            cuts: Vec::new().into_iter(),
+            findings: Vec::new(),
+            sure: 0,
+            restorer: Restorer::default(),
+        };
         let (record, wire) = done.replace(&leaf, cuts.pop().unwrap_or_default())?;
         let (record, wire) =
             (record.unwrap_or_else(|| text.to_owned()), wire.unwrap_or_else(|| text.to_owned()));
@@ -298,19 +333,27 @@ fn field<'a>(direction: Direction, leaf: &'a Leaf) -> Field<'a> {
 }
 
 /// Opens JSON texts inside strings. What does not parse is a string like any other.
-fn pieces(leaves: Vec<Leaf>, prefix: &str, depth: usize) -> Vec<Piece> {
+fn pieces(leaves: Vec<Leaf>, prefix: &str, depth: usize, excluded: &[String]) -> Vec<Piece> {
     leaves
         .into_iter()
         .map(|mut leaf| {
             leaf.path.insert_str(0, prefix);
-            let looks_nested = depth > 0 && leaf.text.trim_start().starts_with(['{', '[']);
+            // Keys give a body its shape: they are scanned like any text, and stay.
+            leaf.excluded =
+                !leaf.path.contains("/#key/") && excluded.iter().any(|at| is_under(&leaf.path, at));
+            let looks_nested = depth > 0 && !leaf.excluded && leaf.text.trim_start().starts_with(['{', '[']);
             let nested = if looks_nested { json::leaves(&leaf.text).ok() } else { None };
             // A list of numbers has no leaves of its own: then the text itself is what is scanned.
             let nested = nested.filter(|inner| !inner.is_empty());
-            let nested = nested.map(|inner| pieces(inner, &leaf.path, depth - 1));
+            let nested = nested.map(|inner| pieces(inner, &leaf.path, depth - 1, &[]));
             Piece { leaf, nested }
         })
         .collect()
+}
+
+/// Whether a pointer leads into, or to, the value at another.
+fn is_under(path: &str, at: &str) -> bool {
+    path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn flatten<'a>(pieces: &'a [Piece], out: &mut Vec<&'a Leaf>) {

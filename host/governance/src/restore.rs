@@ -159,7 +159,8 @@ mod tests {
     fn pieces_are_restored_like_the_whole() {
         let other = "[REDACTED:jwt:8899aabbccddeeff]";
         let restorer = restorer(&[(MARK, "opensesame"), (other, "é[REDACTED:")]);
-        let text = format!("é [RED {MARK}{other}[REDACTED:[REDACTED:jwt:8899aabbccddeeff] {MARK} [REDACTED:jw");
+        let text =
+            format!("é [RED {MARK}{other}[REDACTED:[REDACTED:jwt:8899aabbccddeeff] {MARK} [REDACTED:jw");
         let whole = restorer.restore(&text);
         for size in 1..text.len() {
             let (mut held, mut told, mut rest) = (String::new(), String::new(), text.as_str());
@@ -204,6 +205,9 @@ mod tests {
             tag: "0011223344556677".to_owned(),
         };
         let answer = format!("{MARK} and {MARK} and [REDACTED:known-value:0011223344556677]");
-        assert_eq!(count(&[finding("github-pat"), finding("github-pat"), finding("known-value")], &answer), 2);
+        assert_eq!(
+            count(&[finding("github-pat"), finding("github-pat"), finding("known-value")], &answer),
+            2
+        );
     }
 }

@@ -132,7 +132,9 @@ impl<'a> TextStream<'a> {
             cut.at = cut.at.start + self.settled..cut.at.end + self.settled;
             match self.cuts.last_mut() {
                 // What was open at the end of the last piece goes on.
-                Some(last) if last.at.end == cut.at.start && last.rule == cut.rule => last.at.end = cut.at.end,
+                Some(last) if last.at.end == cut.at.start && last.rule == cut.rule => {
+                    last.at.end = cut.at.end
+                }
                 _ => self.cuts.push(cut),
             }
         }

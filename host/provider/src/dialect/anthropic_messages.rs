@@ -1,7 +1,7 @@
 //! `/messages`: Anthropic.
 
-use super::{Progress, StreamedText};
 use super::common::{append, error_inside, model_name, says_loopback, stop_word, tokens};
+use super::{Progress, StreamedText};
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse::Event;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,7 @@
 //! `/chat/completions`: OpenAI, SGLang, vLLM, llama.cpp, Gemini's compatible face.
 
-use super::{Progress, StreamedText};
 use super::common::{append, error_inside, model_name, says_loopback, stop_word, tokens};
+use super::{Progress, StreamedText};
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse::Event;
 use serde_json::{Map, Value, json};
