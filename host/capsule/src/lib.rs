@@ -18,18 +18,19 @@ pub mod conformance;
 mod error;
 mod files;
 mod flaw;
+mod healing;
 mod journal;
 mod keys;
 mod ledger;
 pub mod limits;
 mod lock;
-mod merkle;
 mod pending;
 mod prepare;
 mod queue;
 mod reader;
 mod row;
 mod run;
+mod sealing;
 mod sqlite;
 mod verify;
 mod writer;
@@ -40,6 +41,7 @@ mod tests;
 pub use checkpoint::{BadMark, CheckpointMark, STATEMENT_FORMAT, SignedCheckpoint, Statement};
 pub use error::{CapsuleError, Fault};
 pub use flaw::{Flaw, FlawKind};
+pub use healing::Healed;
 pub use journal::{
     BadRow, Batch, BlobRow, CheckpointRow, Counts, Each, EventQuery, FrameRow, Head, Journal, Meta, NameRow,
     Row, SealRow,
@@ -107,7 +109,10 @@ pub fn init(
     Ok(meta.public_key)
 }
 
-fn capsule_dir(state: &Path) -> PathBuf {
+/// Folder of the sealed files, in the capsule's.
+pub const SEALED_FOLDER: &str = "sealed";
+
+pub(crate) fn capsule_dir(state: &Path) -> PathBuf {
     state.join("capsule")
 }
 
