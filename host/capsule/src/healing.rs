@@ -3,7 +3,7 @@
 use crate::error::CapsuleError;
 use crate::journal::SealRow;
 use crate::limits::SEALED_BYTES_READ_AT_OPEN;
-use crate::sealing::{Order, Sealing, Segment, seals};
+use crate::sealing::{Order, Sealing, Segment, in_a_row, seals};
 use crate::{SEALED_FOLDER, checkpoint};
 use sluice_core::Digest;
 use sluice_seal::{Expected, SealError, Verdict};
@@ -147,6 +147,9 @@ impl Sealing<'_> {
     /// Files that have a record, the newest first.
     fn recorded(&mut self, depth: Depth) -> Result<(), CapsuleError> {
         let recorded = seals(self.journal)?;
+        if let Err(error) = in_a_row(&recorded, self.journal.last_position()?) {
+            self.healed.problem(&self.dir(), &error);
+        }
         let mut read = 0;
         for index in (0..recorded.len()).rev() {
             let row = &recorded[index];

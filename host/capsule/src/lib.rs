@@ -30,6 +30,7 @@ mod queue;
 mod reader;
 mod row;
 mod run;
+mod sealed;
 mod sealing;
 mod sqlite;
 mod verify;

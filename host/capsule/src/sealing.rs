@@ -11,11 +11,11 @@ use crate::journal::{EventQuery, FrameRow, Journal, SealRow};
 use crate::keys::PublicKey;
 use crate::ledger::{no_canonical_form, unreadable};
 use crate::row::EventRow;
-use crate::{SEALED_FOLDER, files};
+use crate::{SEALED_FOLDER, files, sealed};
 use sluice_core::merkle::MerkleTree;
 use sluice_core::{Digest, EventKind, Timestamp, canonical};
 use sluice_seal::limits::FRAME_BYTES_MAX;
-use sluice_seal::{Body, Expected, FileDoor, Frame, Manifest, SealError, Shape, Verdict};
+use sluice_seal::{Body, Expected, FileDoor, Frame, Manifest, SealError, SealedReader, Shape, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,6 +72,7 @@ impl Sealing<'_> {
     /// what was recorded. After an error, what was sealed before it stays sealed.
     pub fn seal(&mut self, wanted: impl Fn(&Statement) -> bool) -> Result<Vec<SealRow>, CapsuleError> {
         let mut recorded = seals(self.journal)?;
+        in_a_row(&recorded, self.journal.last_position()?)?;
         let before = recorded.len();
         let through = recorded.last().map_or(0, |row| row.last);
         for signed in self.checkpoints(through)? {
@@ -216,6 +217,7 @@ impl Sealing<'_> {
         let sealed = match sluice_seal::write_once(&dir, &order.name, &frames, &manifest, self.door) {
             // It holds the frames, and says something else of them than the journal does.
             Err(SealError::Exists(_) | SealError::Damaged { .. }) if was_there => {
+                self.not_signed_otherwise(&path, statement)?;
                 self.discard(&path, "what it says of its frames is not what the journal says")?;
                 sluice_seal::write_once(&dir, &order.name, &frames, &manifest, self.door)?
             }
@@ -244,10 +246,19 @@ impl Sealing<'_> {
                 Ok((path, true))
             }
             Verdict::Damaged(damage) => {
+                self.not_signed_otherwise(&path, &order.signed.statement)?;
                 self.discard(&path, &damage.to_string())?;
                 Ok((path, false))
             }
         }
+    }
+
+    /// A whole file with another statement under our own signature is not what a crash left: it shows that the
+    /// journal was another one once, and is not removed.
+    fn not_signed_otherwise(&self, path: &Path, statement: &Statement) -> Result<(), CapsuleError> {
+        let other = SealedReader::open(path).ok().as_ref().and_then(sealed::signed);
+        let other = other.filter(|signed| signed.verifies(&self.key) && signed.statement != *statement);
+        other.map_or(Ok(()), |_| Err(SealError::Exists(path.to_owned()).into()))
     }
 
     fn discard(&mut self, path: &Path, why: &str) -> Result<(), CapsuleError> {
@@ -329,6 +340,22 @@ impl Sealing<'_> {
         }
         Ok(())
     }
+}
+
+/// Records of sealed files follow each other from the first position on, within the journal: on anything else
+/// nothing is built.
+pub(crate) fn in_a_row(recorded: &[SealRow], end: u64) -> Result<(), CapsuleError> {
+    let mut covered = 0;
+    for row in recorded {
+        if row.first != covered + 1 || row.last < row.first || row.last > end {
+            let (first, last) = (row.first, row.last);
+            let text =
+                format!("`{}` is recorded to hold {first} to {last}, after {covered} of {end}", row.path);
+            return Err(CapsuleError::Conflict(text));
+        }
+        covered = row.last;
+    }
+    Ok(())
 }
 
 /// The text that is signed.

@@ -4,6 +4,7 @@ mod checkpoints;
 mod damage;
 mod engine;
 mod failures;
+mod healing;
 mod hooked;
 mod locking;
 mod making;
@@ -11,6 +12,7 @@ mod properties;
 mod reading;
 mod sealing;
 mod tampering;
+mod unsealed;
 mod witness;
 mod writing;
 
