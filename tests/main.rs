@@ -19,6 +19,8 @@ mod redaction;
 mod replay;
 /// A gateway with everything around it, in this process.
 mod rig;
+/// Sealed files: made, verified, healed, replayed from.
+mod sealing;
 /// The program as a process.
 mod support;
 /// House rules: sizes, directions, documents.

@@ -230,10 +230,15 @@ fn governance_and_core_read_no_clock_and_do_no_io() {
     let mut problems = Vec::new();
     for path in tracked(".rs") {
         let name = shown(&path);
-        let is_pure =
-            ["host/core/src", "host/context/src", "host/governance/src", "host/policy/src", "host/provider/src/dialect"]
-                .iter()
-                .any(|room| name.starts_with(room));
+        let is_pure = [
+            "host/core/src",
+            "host/context/src",
+            "host/governance/src",
+            "host/policy/src",
+            "host/provider/src/dialect",
+        ]
+        .iter()
+        .any(|room| name.starts_with(room));
         let text = read(&path);
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         for word in [

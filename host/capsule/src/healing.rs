@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What was found wrong with the sealed files, and what was done about it. None of it is an error by itself: the
 /// journal holds everything, and the record goes on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Healed {
     /// Temporary files of an interrupted seal: removed.
     pub swept: Vec<PathBuf>,

@@ -61,7 +61,7 @@ pub struct CheckpointRow {
 }
 
 /// A sealed file that holds a stretch of the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SealRow {
     /// First position in it.
     pub first: u64,

@@ -269,11 +269,12 @@ impl Sealing<'_> {
     }
 
     fn ensure_dir(&self, dir: &Path) -> Result<(), CapsuleError> {
-        if dir.is_dir() {
-            return Ok(());
+        if !dir.is_dir() {
+            files::create_private_dir(dir)?;
         }
-        files::create_private_dir(dir)?;
-        files::sync_dir(self.capsule)
+        // An empty one may be what an attempt left that could not sync it.
+        let has_files = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+        if has_files { Ok(()) } else { files::sync_dir(self.capsule) }
     }
 
     /// The frames with their content. Bytes and names have no time of their own: theirs is the checkpoint's, so

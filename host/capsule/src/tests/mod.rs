@@ -11,6 +11,7 @@ mod making;
 mod properties;
 mod reading;
 mod sealing;
+mod sealing_faults;
 mod tampering;
 mod unsealed;
 mod witness;
