@@ -74,5 +74,8 @@ must_refuse python3 tests/witness/verify_chain.py --sealed "$scratch/one-bit.mv2
 if tests/witness/memvid_witness.sh --sdk-only "$scratch/one-bit.mv2" "$frames" "$uri" "$digest" >"$scratch/out" 2>&1; then
   # Where the SDK cannot be had it says so, and only then may it pass.
   grep SKIPPED "$scratch/out" || { echo "FAILED: the SDK's reading of the spoilt file was accepted"; exit 1; }
+else
+  # For what was spoilt, and for nothing else.
+  grep -q "sdk: MISMATCH: content of $uri" "$scratch/out" || { cat "$scratch/out"; exit 1; }
 fi
 echo "sealed files: the sound ones hold beside the journal and alone, one altered bit is refused by each reader"

@@ -208,6 +208,35 @@ fn a_flipped_bit_names_the_frame() {
     assert!(flaws[0].message.contains("mv2://ws/event/run-a/1"), "{}", flaws[0]);
 }
 
+#[test]
+fn a_journal_that_was_altered_differs_from_its_sealed_files() {
+    type Spoil = fn(&Capsule);
+    let spoils: [(&str, Spoil); 3] = [
+        ("one of the two was altered", |capsule| {
+            super::tampering::rewrite(capsule, "run-b", 2, |row| {
+                row.payload = "{\"choose\":\"mine\"}".into()
+            });
+        }),
+        ("it holds more than the journal does", |capsule| {
+            capsule.sql().execute_batch("DELETE FROM events WHERE position = 18").unwrap();
+        }),
+        ("is not what a checkpoint of the journal signed", |capsule| {
+            super::tampering::rewrite(capsule, "run-a", 7, |row| {
+                row.payload = row.payload.replace("run end", "run End")
+            });
+        }),
+    ];
+    for (says, spoil) in spoils {
+        let capsule = sealed_sample();
+        spoil(&capsule);
+        let flaws = capsule.reader().verify().unwrap().flaws;
+        let told = flaws.iter().any(|flaw| flaw.kind == FlawKind::Seal && flaw.message.contains(says));
+        assert!(told, "wanted {says}: {flaws:?}");
+        // The files themselves are as good as ever.
+        assert!(opened(&capsule).verify().unwrap().is_sound());
+    }
+}
+
 /// Writes a sealed file again with other frames or another manifest: everything in it is consistent, but the
 /// signature is the old one.
 fn forge(path: &Path, alter: impl FnOnce(&mut Vec<Frame>, &mut sluice_seal::Manifest)) {
