@@ -25,39 +25,57 @@ const GROUP: u64 = 60;
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let events: u64 = arguments.get(1).map_or(Ok(10_000), |text| text.parse())?;
-    let rounds: u32 = arguments.get(2).map_or(Ok(5), |text| text.parse())?;
+    let rounds: u32 = arguments.get(2).map_or(Ok(9), |text| text.parse())?;
     let folder = arguments.get(3).map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = tempfile::tempdir_in(folder)?;
-    println!("{events} events, payload {} bytes, canonical; best of {rounds}", payload(0).to_string().len());
-    let mut best: Vec<(&str, Duration)> = Vec::new();
+    println!("{events} events, payload {} bytes, canonical; {rounds} rounds", payload(0).to_string().len());
+    println!("{:<58} {:>9} {:>17} {:>7} {:>6}", "", "median ms", "quartiles", "cpu ms", "ratio");
+    let mut seen: Vec<(&str, Vec<f64>, f64)> = Vec::new();
     for round in 1..=rounds {
         let state = dir.path().join(format!("state-{round}"));
-        for (at, (what, took)) in one_round(&state, events)?.into_iter().enumerate() {
-            match best.get_mut(at) {
-                Some(known) => known.1 = known.1.min(took),
-                None => best.push((what, took)),
+        for (at, (what, took, cpu)) in one_round(&state, events)?.into_iter().enumerate() {
+            let millis = took.as_secs_f64() * 1e3;
+            match seen.get_mut(at) {
+                Some((_, all, least)) => {
+                    all.push(millis);
+                    *least = least.min(cpu);
+                }
+                None => seen.push((what, vec![millis], cpu)),
             }
         }
         std::fs::remove_dir_all(&state)?;
     }
-    let sealed = best.iter().find(|(what, _)| *what == SEAL).map_or(Duration::ZERO, |(_, took)| *took);
-    for (what, took) in &best {
-        let ratio = took.as_secs_f64() / sealed.as_secs_f64();
-        println!("{what:<58} {:>8.1} ms   {ratio:>5.2}", took.as_secs_f64() * 1e3);
+    seen.iter_mut().for_each(|(_, took, _)| took.sort_by(f64::total_cmp));
+    let quartile = |took: &[f64], quarters: usize| took[(took.len() - 1) * quarters / 4];
+    let sealed =
+        seen.iter().find(|(what, ..)| *what == SEAL).map_or(f64::NAN, |(_, took, _)| quartile(took, 2));
+    for (what, took, cpu) in &seen {
+        let (median, range) = (quartile(took, 2), [quartile(took, 1), quartile(took, 3)]);
+        let range = format!("{:.1} to {:.1}", range[0], range[1]);
+        println!("{what:<58} {median:>9.1} {range:>17} {cpu:>7.0} {:>6.2}", median / sealed);
     }
     Ok(())
 }
 
 const SEAL: &str = "seal: read, checked, written, read back twice, recorded";
 
-fn one_round(state: &Path, events: u64) -> Outcome<Vec<(&'static str, Duration)>> {
+/// Milliseconds that this thread was computing: what a loaded machine does not distort. 0 where nobody counts.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).map_or(0.0, |nanos| nanos / 1e6)
+}
+
+/// What was done, how long it took, and the milliseconds of computing in it.
+type Took = (&'static str, Duration, f64);
+
+fn one_round(state: &Path, events: u64) -> Outcome<Vec<Took>> {
     let run: RunId = "run-1".parse()?;
     let writer = record(state, events)?;
     let (mut took, at) = (Vec::new(), Timestamp::from_millis(1_795_180_600_000));
     let mut timed = |what: &'static str, work: &mut dyn FnMut() -> Outcome<()>| -> Outcome<()> {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu());
         work()?;
-        took.push((what, start.elapsed()));
+        took.push((what, start.elapsed(), cpu() - before));
         Ok(())
     };
     timed("checkpoint: signed", &mut || Ok(drop(writer.checkpoint(&run, "end", at, &policy()?).wait()?)))?;
