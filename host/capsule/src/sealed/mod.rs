@@ -20,6 +20,7 @@ pub(crate) use load::{load, signed};
 
 /// One frame.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "nearly all frames are events: a box for each would only cost")]
 enum Stored {
     Event(Row<EventRow>),
     Blob(Row<BlobRow>),
