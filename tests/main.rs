@@ -19,6 +19,8 @@ mod redaction;
 mod replay;
 /// A gateway with everything around it, in this process.
 mod rig;
+/// Sealed files: made, verified, healed, replayed from.
+mod sealing;
 /// Answers that are handed on while they come.
 mod streaming;
 /// The program as a process.
