@@ -21,6 +21,10 @@ mod replay;
 mod rig;
 /// `sluice run`: six stages, what stops them, what goes on, what replay makes of it.
 mod run;
+/// Sealed files: made, verified, healed, replayed from.
+mod sealing;
+/// Answers that are handed on while they come.
+mod streaming;
 /// The program as a process.
 mod support;
 /// House rules: sizes, directions, documents.

@@ -92,6 +92,37 @@ async fn system_prompts_are_scanned_too() {
     assert!(rig.left("Stage plan.") && !rig.left(password) && !rig.stored(password));
 }
 
+/// What a tool read out of a file of secrets is left out for the file's name, whatever it looks like; the rest of
+/// the conversation is not touched, and a second scan changes nothing.
+#[test]
+fn what_was_read_from_a_file_of_secrets_is_left_out() {
+    let plain = "colour blue\nsize 7";
+    let arguments = json!({ "path": "deploy/.env" }).to_string();
+    let call = |id: &str, arguments: &str| json!({ "id": id, "type": "function", "function": { "name": "read", "arguments": arguments } });
+    let body = json!({ "messages": [
+        { "role": "user", "content": "Read the files." },
+        { "role": "assistant", "tool_calls": [call("call_1", &arguments), call("call_2", "{\"path\":\"a.txt\"}")] },
+        { "role": "tool", "tool_call_id": "call_1", "content": plain },
+        { "role": "tool", "tool_call_id": "call_1", "content": json!({ "n": [1, plain] }).to_string() },
+        { "role": "tool", "tool_call_id": "call_2", "content": plain },
+    ] });
+    let scanned = Scanner::bundled().body(&body.to_string()).unwrap();
+    let read: Value = serde_json::from_str(&scanned.wire).unwrap();
+    for left_out in [2, 3] {
+        let content = read["messages"][left_out]["content"].as_str().unwrap();
+        assert!(content.starts_with("[REDACTED:excluded-path:") && content.ends_with(']'), "{content}");
+    }
+    for untouched in [0, 1, 4] {
+        assert_eq!(read["messages"][untouched], body["messages"][untouched]);
+    }
+    assert_eq!((&scanned.wire, scanned.findings.len()), (&scanned.record, 2));
+    let again = Scanner::bundled().body(&scanned.wire).unwrap();
+    assert_eq!((&again.wire, again.findings.len()), (&scanned.wire, 0));
+    // What begins like a placeholder is content all the same.
+    let forged = body.to_string().replace("colour blue", "[REDACTED:excluded-path:0123456789abcdef] colour");
+    assert_eq!(Scanner::bundled().body(&forged).unwrap().findings.len(), 2);
+}
+
 /// What policy says of findings: off sends them and never records them, redact replaces, block refuses. Known
 /// values pass under none.
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use crate::Context;
 use crate::failure::Failure;
-use crate::printer::Answer;
+use crate::printer::{Answer, Printer};
 use crate::session::{self, Places, Session};
 use crate::table::count;
 use crate::workspace::{read_text, read_text_or_stdin};
 use serde_json::{Value, json};
 use sluice_core::record::{AttemptOutcome, Finding};
 use sluice_core::{ModeAsked, Risk, Role, RunId, SpecId, Stage};
-use sluice_gateway::{AttemptSummary, CallFailure, CallReply, CallRequest, RunOptions};
+use sluice_gateway::{AttemptSummary, CallFailure, CallReply, CallRequest, Listener, RunOptions};
 use sluice_loopback::{Loopback, Options};
 use sluice_provider::KeyProblem;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub struct Args {
     /// Most tokens of the answer
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
-    /// Ask for the answer as a stream
+    /// Ask for the answer as a stream, and print it while it comes
     #[arg(long)]
     stream: bool,
     /// Put the built-in loopback server in every provider's place: no key, no model, labelled answers
@@ -85,7 +85,7 @@ pub fn run(context: &Context, args: Args) -> Result<Answer, Failure> {
         }
     };
     let session = Session::open(context, &workspace, "call", places)?;
-    let outcome = runtime.block_on(carry_out(&session, &args, request));
+    let outcome = runtime.block_on(carry_out(context, &session, &args, request));
     let closed = session.close();
     if let Some(loopback) = stand_in {
         // It has answered all it will: how it ends does not matter any more.
@@ -93,8 +93,31 @@ pub fn run(context: &Context, args: Args) -> Result<Answer, Failure> {
     }
     let reply = outcome?;
     closed?;
+    if is_live(context, &args) && !reply.text.ends_with('\n') {
+        context.printer.piece("\n");
+    }
     talk(context, &reply);
-    Ok(Answer::yes(document(&reply), reply.text.clone()))
+    let text = if is_live(context, &args) { String::new() } else { reply.text.clone() };
+    Ok(Answer::yes(document(&reply), text))
+}
+
+/// Whether the answer is printed while it comes: a document is printed whole.
+fn is_live(context: &Context, args: &Args) -> bool {
+    args.stream && !context.printer.is_json()
+}
+
+/// Prints an answer while it comes.
+struct Screen<'a>(&'a Printer);
+
+impl Listener for Screen<'_> {
+    fn text(&mut self, piece: &str) {
+        self.0.piece(piece);
+    }
+
+    fn again(&mut self) {
+        self.0.piece("\n");
+        self.0.say("the answer broke off: what stands above is void, and another model is asked");
+    }
 }
 
 fn request(context: &Context, args: &Args) -> Result<CallRequest, Failure> {
@@ -145,11 +168,19 @@ pub async fn start(
 
 /// The call in its run. A run that this call began ends with it; one that was named stays open, with a signed
 /// mark over what it has so far.
-async fn carry_out(session: &Session, args: &Args, request: CallRequest) -> Result<CallReply, Failure> {
+async fn carry_out(
+    context: &Context,
+    session: &Session,
+    args: &Args,
+    request: CallRequest,
+) -> Result<CallReply, Failure> {
     let options = RunOptions { id: args.run.clone(), spec_id: args.spec_id.clone(), occasion: None };
     let run = session.gateway.start(options).await?;
     let id = run.id().clone();
-    let outcome = run.call(request).await;
+    let outcome = match is_live(context, args) {
+        true => run.call_listening(request, &mut Screen(&context.printer)).await,
+        false => run.call(request).await,
+    };
     let sealed = if args.run.is_some() {
         run.checkpoint("call").await
     } else {

@@ -1,6 +1,7 @@
 //! `sluice capsule …`: what is in the record, and whether it holds.
 
 use crate::Context;
+use crate::evidence::{self, Evidence};
 use crate::failure::Failure;
 use crate::printer::Answer;
 use crate::snapshots;
@@ -22,9 +23,14 @@ pub enum Command {
         name: Option<String>,
     },
     /// How much is in it
-    Stats,
+    Stats {
+        #[command(flatten)]
+        evidence: Evidence,
+    },
     /// List events, oldest first
     Events {
+        #[command(flatten)]
+        evidence: Evidence,
         /// Of this run
         #[arg(long)]
         run: Option<RunId>,
@@ -45,11 +51,21 @@ pub enum Command {
         /// Write the bytes, as they are, to this file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        evidence: Evidence,
     },
-    /// Check every chain, digest and signature
-    Verify,
-    /// List the signed checkpoints
-    Checkpoints,
+    /// Check every chain, digest and signature, and every sealed file
+    Verify {
+        #[command(flatten)]
+        evidence: Evidence,
+    },
+    /// List the signed checkpoints, and the sealed files that hold what each covers
+    Checkpoints {
+        #[command(flatten)]
+        evidence: Evidence,
+    },
+    /// Seal what is signed, and put sealed files right that are missing or damaged
+    Seal,
 }
 
 /// Events that are listed where nobody says how many: whole runs of an ordinary length.
@@ -57,14 +73,16 @@ const EVENTS_LISTED: usize = 1_000;
 
 /// Carries it out.
 pub fn run(context: &Context, command: Command) -> Result<Answer, Failure> {
-    let workspace = context.workspace()?;
     match command {
-        Command::Init { name } => init(context, &workspace, name),
-        Command::Stats => stats(&workspace),
-        Command::Events { run, kind, limit, newest } => events(context, &workspace, run, kind, limit, newest),
-        Command::ResolveUri { uri, out } => resolve(context, &workspace, &uri, out.as_deref()),
-        Command::Verify => verify(&workspace),
-        Command::Checkpoints => checkpoints(&workspace),
+        Command::Init { name } => init(context, &context.workspace()?, name),
+        Command::Stats { evidence } => stats(context, &evidence),
+        Command::Events { evidence, run, kind, limit, newest } => {
+            events(context, &evidence, run, kind, limit, newest)
+        }
+        Command::ResolveUri { uri, out, evidence } => resolve(context, &evidence, &uri, out.as_deref()),
+        Command::Verify { evidence } => verify(&evidence.open(context)?),
+        Command::Checkpoints { evidence } => checkpoints(&evidence.open(context)?),
+        Command::Seal => seal(context, &context.workspace()?),
     }
 }
 
@@ -93,12 +111,14 @@ pub fn capsule_path(workspace: &Workspace) -> PathBuf {
     workspace.state().join("capsule")
 }
 
-fn stats(workspace: &Workspace) -> Result<Answer, Failure> {
-    let reader = Reader::open(&workspace.state())?;
+fn stats(context: &Context, evidence: &Evidence) -> Result<Answer, Failure> {
+    let reader = evidence.open(context)?;
+    let path = if evidence.is_sealed() { None } else { Some(capsule_path(&context.workspace()?)) };
     let (stats, runs) = (reader.stats()?, reader.runs()?);
     let counts = &stats.counts;
     let row = |name: &str, value: String| vec![format!("  {name}"), value];
-    let mut text = format!("{}\n", capsule_path(workspace).display());
+    let mut text = path.as_ref().map_or("sealed files".to_owned(), |path| path.display().to_string());
+    text.push('\n');
     text.push_str(&columns(&[
         row("workspace", stats.workspace.clone()),
         row("public key", stats.public_key.to_string()),
@@ -111,6 +131,7 @@ fn stats(workspace: &Workspace) -> Result<Answer, Failure> {
             "signed",
             format!("{} of {} frames", thousands(stats.signed_position), thousands(stats.last_position)),
         ),
+        row("sealed", format!("{}, in {}", thousands(stats.sealed_position), count(counts.seals, "file"))),
     ]));
     let rows: Vec<Vec<String>> = runs
         .iter()
@@ -125,7 +146,7 @@ fn stats(workspace: &Workspace) -> Result<Answer, Failure> {
         .collect();
     text.push_str(&columns(&rows));
     let mut document = json!(stats);
-    document["path"] = json!(capsule_path(workspace));
+    document["path"] = json!(path);
     document["run_list"] = json!(runs);
     Ok(Answer::yes(document, text))
 }
@@ -173,7 +194,7 @@ fn pages(
 
 fn events(
     context: &Context,
-    workspace: &Workspace,
+    evidence: &Evidence,
     run: Option<RunId>,
     kind: Option<EventKind>,
     limit: usize,
@@ -182,7 +203,7 @@ fn events(
     if limit == 0 {
         return Err(Failure::could_not("usage", "`--limit 0` lists nothing").hint("give at least 1"));
     }
-    let reader = Reader::open(&workspace.state())?;
+    let reader = evidence.open(context)?;
     if let Some(run) = &run
         && !reader.runs()?.iter().any(|known| known.run_id == *run)
     {
@@ -212,11 +233,11 @@ fn events(
 
 fn resolve(
     context: &Context,
-    workspace: &Workspace,
+    evidence: &Evidence,
     uri: &LogicalUri,
     out: Option<&Path>,
 ) -> Result<Answer, Failure> {
-    let resolved = Reader::open(&workspace.state())?.resolve(uri)?;
+    let resolved = evidence.open(context)?.resolve(uri)?;
     let mut document = json!({
         "uri": uri,
         "media_type": resolved.media_type,
@@ -252,8 +273,8 @@ fn resolve(
     }
 }
 
-fn verify(workspace: &Workspace) -> Result<Answer, Failure> {
-    let report = Reader::open(&workspace.state())?.verify()?;
+fn verify(reader: &Reader) -> Result<Answer, Failure> {
+    let report = reader.verify()?;
     let holds = report.is_sound();
     let mut document = json!(report);
     document["holds"] = json!(holds);
@@ -274,18 +295,55 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn checkpoints(workspace: &Workspace) -> Result<Answer, Failure> {
-    let reader = Reader::open(&workspace.state())?;
-    let found = pages(&reader, None, Some(EventKind::Checkpoint), usize::MAX, false)?;
+fn checkpoints(reader: &Reader) -> Result<Answer, Failure> {
+    let found = pages(reader, None, Some(EventKind::Checkpoint), usize::MAX, false)?;
+    let seals = reader.seals()?;
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|event| {
             let field =
                 |name: &str| event.payload.pointer(&format!("/statement/{name}")).or(event.payload.get(name));
             let shown = |name: &str| field(name).map(plain).unwrap_or_default();
-            vec![shown("checkpoint"), event.at.to_string(), event.run_id.to_string(), shown("label")]
+            let position = |name: &str| field(name).and_then(Value::as_u64).unwrap_or_default();
+            let covers = position("first")..=position("last");
+            let files: Vec<&str> = seals
+                .iter()
+                .filter(|seal| covers.contains(&seal.first))
+                .map(|seal| seal.path.as_str())
+                .collect();
+            let sealed = if files.is_empty() { "not sealed".to_owned() } else { files.join(", ") };
+            vec![shown("checkpoint"), event.at.to_string(), event.run_id.to_string(), shown("label"), sealed]
         })
         .collect();
     let text = if rows.is_empty() { "no checkpoint yet\n".to_owned() } else { columns(&rows) };
-    Ok(Answer::yes(json!({ "checkpoints": found }), text))
+    Ok(Answer::yes(json!({ "checkpoints": found, "seals": seals }), text))
+}
+
+/// Puts right, then seals. What cannot be put right is a no: something that was sealed is not there any more.
+fn seal(context: &Context, workspace: &Workspace) -> Result<Answer, Failure> {
+    let guard = context.edge.printer_guard(&[])?;
+    let writer = evidence::open_writer(context, &workspace.state(), guard, "sluice capsule seal")?;
+    evidence::tell(context, &writer.heal());
+    let sealed = writer.seal(context.edge.now());
+    let healed = writer.healed();
+    writer.close()?;
+    let sealed = sealed?;
+    let mut text = match sealed.as_slice() {
+        [] => "nothing to seal: every checkpoint is\n".to_owned(),
+        some => format!("sealed {}\n", count(some.len() as u64, "file")),
+    };
+    let rows: Vec<Vec<String>> = sealed
+        .iter()
+        .map(|row| {
+            vec![
+                format!("  {}", row.path),
+                format!("positions {}-{}", row.first, row.last),
+                row.root.to_string(),
+            ]
+        })
+        .collect();
+    text.push_str(&columns(&rows));
+    let whole = healed.problems.is_empty();
+    let folder = capsule_path(workspace);
+    Ok(Answer::of(whole, json!({ "sealed": sealed, "healed": healed, "path": folder }), text))
 }

@@ -148,6 +148,8 @@ impl From<CapsuleError> for Failure {
             }
             (CapsuleError::Locked(_), _) => (Exit::CouldNot, "capsule-locked"),
             (CapsuleError::NotInitialised(_), _) => (Exit::CouldNot, "no-capsule"),
+            (CapsuleError::SealedGap(_), _) => (Exit::CouldNot, "sealed-gap"),
+            (CapsuleError::NotSealed { .. }, _) => (Exit::CouldNot, "not-sealed"),
             (CapsuleError::AlreadyInitialised(_), _) => (Exit::No, "capsule-exists"),
             (_, Fault::Record) => (Exit::No, "record-does-not-hold"),
             _ => (Exit::CouldNot, "capsule"),

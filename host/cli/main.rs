@@ -9,6 +9,7 @@ mod call;
 mod capsule;
 mod demo;
 mod edge;
+mod evidence;
 mod failure;
 mod plugin;
 mod policy;

@@ -1,6 +1,7 @@
 //! `sluice policy …`: is it valid, what does it compile to, which snapshot is in use, what changed.
 
 use crate::Context;
+use crate::evidence;
 use crate::failure::Failure;
 use crate::printer::Answer;
 use crate::snapshots::{self, Standing, Store};
@@ -9,7 +10,6 @@ use crate::table::{clip, columns, count};
 use crate::workspace::Workspace;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use sluice_capsule::Writer;
 use sluice_core::LogicalUri;
 use sluice_core::uri::Resource;
 use sluice_policy::PolicySnapshot;
@@ -110,7 +110,7 @@ fn compile(context: &Context, workspace: &Workspace) -> Result<Answer, Failure> 
 fn save(context: &Context, workspace: &Workspace, standing: &Standing) -> Result<(), Failure> {
     snapshots::ensure_capsule(&context.edge, workspace, &context.printer)?;
     let guard = context.edge.guard(&standing.snapshot().governance.security.redaction.env_patterns)?;
-    let writer = Writer::open(&workspace.state(), guard, "sluice policy compile")?;
+    let writer = evidence::open_writer(context, &workspace.state(), guard, "sluice policy compile")?;
     let saved = Store::new(workspace).save(standing, &writer);
     let closed = writer.close();
     saved?;

@@ -79,6 +79,16 @@ impl Printer {
         }
     }
 
+    /// A piece of an answer that is still coming. Nobody reading any more does not end the call.
+    pub fn piece(&self, text: &str) {
+        let mut text = self.guard().mask(text);
+        if io::stdout().is_terminal() {
+            text = harmless(&text);
+        }
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
     /// One document on one line, for verbs that answer line by line.
     pub fn line(&self, document: &Value) -> Result<(), Failure> {
         let mut out = io::stdout().lock();

@@ -2,6 +2,7 @@
 
 use crate::Context;
 use crate::capsule::no_such_run;
+use crate::evidence::{self, Evidence};
 use crate::failure::{Exit, Failure};
 use crate::printer::Answer;
 use crate::snapshots;
@@ -22,6 +23,8 @@ pub struct Args {
     /// Ask another plugin about every decision: router=FILE, or router=bundled:<name>
     #[arg(long, value_name = "KIND=FILE")]
     with: Option<String>,
+    #[command(flatten)]
+    evidence: Evidence,
     /// Write the report as replay-<run>.md and .json into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -29,12 +32,19 @@ pub struct Args {
 
 /// Carries it out. Nothing is written to the capsule: an auditor's copy stays as it was handed over.
 pub fn run(context: &Context, args: &Args) -> Result<Answer, Failure> {
-    let workspace = context.workspace()?;
-    let reader = Reader::open(&workspace.state())?;
+    let reader = args.evidence.open(context)?;
     let with_router = args.with.as_deref().map(|with| router(context, with)).transpose()?;
-    let engine = snapshots::engine(&workspace)?;
+    // An auditor brings sealed files to a machine without a workspace: then code is compiled and not kept.
+    let engine = match context.workspace() {
+        Ok(workspace) => snapshots::engine(&workspace)?,
+        Err(_) if args.evidence.is_sealed() => PluginEngine::new(None)?,
+        Err(failure) => return Err(failure),
+    };
     let report = prove(&reader, &args.run, &engine, with_router)?;
     let mut document = json!(report);
+    if let Some(sealed) = evidence::document(&reader)? {
+        document["sealed"] = sealed;
+    }
     let markdown = report.to_markdown();
     if let Some(folder) = &args.out {
         let folder = context.edge.folder.join(folder);

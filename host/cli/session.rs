@@ -1,6 +1,7 @@
 //! A gateway put together out of a workspace: snapshot, plugins, journal, client, and where providers are.
 
 use crate::Context;
+use crate::evidence;
 use crate::failure::{Exit, Failure};
 use crate::snapshots::{self, Standing, Store};
 use crate::sources::Sources;
@@ -100,7 +101,8 @@ impl Session {
         printer.use_guard(edge.printer_guard(patterns)?);
         let places = Arc::new(places(standing.snapshot())?);
         let loopback = matches!(*places, Places::Loopback(_) | Places::Beside(..));
-        let writer = Writer::open(&workspace.state(), guard.clone(), &format!("sluice {verb}"))?;
+        let writer =
+            evidence::open_writer(context, &workspace.state(), guard.clone(), &format!("sluice {verb}"))?;
         if standing.is_new {
             Store::new(workspace).save(&standing, &writer)?;
             printer.say(format!("policy compiled: snapshot {}", standing.snapshot().policy_id));

@@ -2,17 +2,22 @@
 # A sealed file read by others than us: by the official Memvid SDK, and by a script that knows only
 # docs/sealed-format.md.
 #
-#   memvid_witness.sh FILE FRAMES URI SHA256
+#   memvid_witness.sh [--sdk-only] FILE FRAMES URI SHA256
 #
-# FRAMES is the number of Memvid frames, the manifest's included; SHA256 is that of the content of URI.
+# With --sdk-only the script is not asked: so that each can be shown a spoilt file. FRAMES is the number of Memvid frames, the manifest's included; SHA256 is that of the content of URI.
 # Exit 0: both agree, or the SDK is SKIPPED and the script agrees. 1: a mismatch. 2: wrong usage.
 set -eu
 
 PACKAGE=memvid-sdk
 VERSION=2.0.160
 
+script=yes
+if [ "${1:-}" = --sdk-only ]; then
+    script=no
+    shift
+fi
 if [ $# -ne 4 ]; then
-    echo "usage: memvid_witness.sh FILE FRAMES URI SHA256" >&2
+    echo "usage: memvid_witness.sh [--sdk-only] FILE FRAMES URI SHA256" >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,7 +35,7 @@ skipped() {
 }
 
 python=$(command -v python3) || skipped "no python3"
-"$python" "$here/memvid_witness.py" plain "$@"
+[ $script = no ] || "$python" "$here/memvid_witness.py" plain "$@"
 
 if [ ! -e "$venv/complete" ]; then
     mkdir -p "$cache"

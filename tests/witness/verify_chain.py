@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""An independent witness for capsules: written from docs/capsule-format.md, with Python's standard library
-alone. It shares no code with the program that wrote the capsule.
+"""An independent witness for capsules: written from docs/capsule-format.md and docs/sealed-format.md, with
+Python's standard library alone. It shares no code with the program that wrote the capsule.
 
     verify_chain.py CAPSULE [--public-key HEX] [--checkpoint NUMBER:DIGEST] [--run RUN]
+    verify_chain.py --sealed PATH [PATH ...] [--public-key HEX] [--checkpoint NUMBER:DIGEST] [--run RUN]
 
-CAPSULE is a journal.db, the folder it lies in, or a .speckit folder. Exit 0: it holds; 1: it does not, and
-the first thing that does not is named; 2: it could not be looked at.
+CAPSULE is a journal.db, the folder it lies in, or a .speckit folder; its sealed files are looked at too, where
+they lie beside it. PATH is a sealed file or a folder of them: then nothing else is read. Exit 0: it holds; 1: it
+does not, and the first thing that does not is named; 2: it could not be looked at.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import json
 import pathlib
 import shutil
 import sqlite3
+import struct
 import sys
 import tempfile
 
@@ -144,6 +147,147 @@ def merkle_root(lines):
         joined = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2])]
         level = joined + ([level[-1]] if len(level) % 2 else [])
     return level[0].hex()
+
+
+# --- sealed files (docs/sealed-format.md) -------------------------------------------------------------------
+
+PIECE_BYTES_MAX = 4177920
+
+
+class Sealed:
+    """One file: its manifest, and the frames with their bodies."""
+
+    def __init__(self, path):
+        self.name = path.name
+        data = path.read_bytes()
+        self.sha256 = sha256(data)
+        must(data[:8] == b"MV2\0\x01\x02\x02\x01" and data[-56:-48] == b"MV2FOOT!", path, "not a whole `.mv2`")
+        tables, region_at, region_bytes = struct.unpack_from("<QQQ", data, 8)
+        ends = tables + struct.unpack_from("<Q", data, len(data) - 48)[0] + 56
+        must(ends == len(data) and region_at == 4096, path, "its header and its end do not belong together")
+        at = region_at + region_bytes
+        line_end = data.index(b"\n", at)
+        form, size, stated = data[at + 1 : line_end].decode().split(" ")
+        at = line_end + 1 + int(size)
+        text = data[line_end + 1 : at]
+        must(form == "sluicegate-seal-1" and sha256(text) == stated, path, "its manifest does not hold")
+        self.manifest = json.loads(text)
+        self.frames = []
+        for frame in self.manifest["frames"]:
+            size, body = frame.get("size", 0), b""
+            while not body or len(body) < size:
+                piece = min(size - len(body), PIECE_BYTES_MAX)
+                must(data[at : at + 1] == b"\xff", frame["uri"], f"not as it was sealed in {self.name}")
+                body, at = body + data[at + 1 : at + 1 + piece], at + 1 + piece
+                if size == 0:
+                    break
+            if "size" in frame:
+                must(sha256(body) == frame["sha256"], frame["uri"], f"not as it was sealed in {self.name}")
+            self.frames.append((frame, body))
+        self.lines = [
+            " ".join([frame["sha256"], frame["uri"]] + ([frame["media_type"]] if "media_type" in frame else []))
+            for frame, _ in self.frames
+        ]
+        must(merkle_root(self.lines) == self.manifest["root"], path, "its frames do not have its root")
+        must(self.manifest["last"] - self.manifest["first"] + 1 == len(self.lines), path, "it holds other positions")
+        self.statement = json.loads(self.manifest["statement"])
+        must(canonical(self.statement) == self.manifest["statement"], path, "its statement is not canonical")
+        key, signature = bytes.fromhex(self.manifest["public_key"]), bytes.fromhex(self.manifest["signature"])
+        message = self.manifest["statement"].encode()
+        must(self.statement["public_key"] == self.manifest["public_key"], path, "it is signed with another key")
+        must(signature_holds(key, message, signature), path, "its signature does not hold")
+        within = self.statement["first"] <= self.manifest["first"] <= self.manifest["last"] <= self.statement["last"]
+        must(within, path, "it holds what its checkpoint does not cover")
+
+
+TABLES = """
+CREATE TABLE meta(key, value); CREATE TABLE blobs(position, digest, bytes);
+CREATE TABLE names(position, uri, digest, media_type); CREATE TABLE heads(run, seq, hash);
+CREATE TABLE checkpoints(number, position, manifest);
+CREATE TABLE events(position, run, seq, uri, type, at, branch, spec, stage, role, policy_id, policy_hash,
+    policy_bytes, prev, hash, payload);
+PRAGMA application_id = 0x736C6365; PRAGMA user_version = 1;
+"""
+
+
+def insert_event(db, position, event, digest):
+    policy = event["policy"]
+    row = (position, event["run_id"], event["seq"], event["uri"], event["type"], event["at"], event["branch"])
+    row += (event["spec_id"], event["stage"], event["role"], policy["id"], bytes.fromhex(policy["hash"]))
+    row += (bytes.fromhex(policy["bytes"]), bytes.fromhex(event["prev"]), digest, canonical(event["payload"]))
+    db.execute(f"INSERT INTO events VALUES ({','.join('?' * 16)})", row)
+
+
+def unseal(files):
+    """The journal that sealed files were made from, up to the last checkpoint in them."""
+    db = sqlite3.connect(":memory:")
+    db.executescript(TABLES)
+    files.sort(key=lambda file: file.manifest["first"])
+    workspace, key = files[0].manifest["workspace"], files[0].manifest["public_key"]
+    db.executemany("INSERT INTO meta VALUES (?, ?)", [("workspace", workspace), ("public_key", key)])
+    end, manifests = 0, {}
+    for file in files:
+        manifest = file.manifest
+        must((manifest["workspace"], manifest["public_key"]) == (workspace, key), file.name, "of another capsule")
+        must(manifest["first"] == end + 1, file.name, f"no file holds positions {end + 1} to {manifest['first'] - 1}")
+        for position, (frame, body) in enumerate(file.frames, manifest["first"]):
+            digest = bytes.fromhex(frame["sha256"])
+            if "media_type" in frame:
+                db.execute("INSERT INTO names VALUES (?,?,?,?)", (position, frame["uri"], digest, frame["media_type"]))
+            elif frame["uri"] == f"mv2://{workspace}/blob/sha256/{frame['sha256']}":
+                db.execute("INSERT INTO blobs VALUES (?,?,?)", (position, digest, body))
+            else:
+                insert_event(db, position, json.loads(body), digest)
+        end = manifest["last"]
+        lines = manifests.setdefault(file.statement["number"], (file, []))[1]
+        lines.extend(file.lines)
+    must(files[-1].statement["last"] == end, files[-1].name, "the rest of its checkpoint is missing")
+    for number, (file, lines) in sorted(manifests.items()):
+        statement = file.statement
+        place = (statement["run_id"], statement["seq"] + 1)
+        found = db.execute("SELECT position FROM events WHERE run = ? AND seq = ?", place).fetchone()
+        if found is None:
+            # The last checkpoint's own event is in no file: it follows from the statement.
+            event = {
+                "at": statement["at"],
+                "branch": f"run/{place[0]}",
+                "payload": {"signature": file.manifest["signature"], "statement": statement},
+                "policy": statement["policy"],
+                "prev": statement["head"],
+                "role": None,
+                "run_id": place[0],
+                "seq": place[1],
+                "spec_id": None,
+                "stage": None,
+                "type": "Checkpoint",
+                "uri": f"mv2://{workspace}/event/{place[0]}/{place[1]}",
+            }
+            (last,) = db.execute("SELECT max(p) FROM (SELECT max(position) p FROM events UNION SELECT ?)", (end,)).fetchone()
+            found = (last + 1,)
+            insert_event(db, last + 1, event, bytes.fromhex(sha256(canonical(event).encode())))
+        db.execute("INSERT INTO checkpoints VALUES (?,?,?)", (number, found[0], "".join(f"{line}\n" for line in lines)))
+    db.execute("INSERT INTO heads SELECT run, max(seq), hash FROM events GROUP BY run")
+    return db
+
+
+def sealed_beside(capsule, folder):
+    """Every recorded sealed file: what it is recorded to be, and what the journal holds at its positions."""
+    end = 0
+    rows = capsule.db.execute("SELECT first, last, root, path, file FROM seals ORDER BY first").fetchall()
+    for first, last, root, path, digest in rows:
+        must((folder / path).is_file(), path, "the sealed file is missing")
+        file = Sealed(folder / path)
+        manifest = file.manifest
+        must((manifest["first"], manifest["last"]) == (first, last) and first == end + 1, path, "it holds other positions")
+        must(manifest["root"] == root.hex(), path, "it has another root than the one recorded")
+        must(file.sha256 == digest.hex(), path, "its bytes are not those recorded")
+        for position, line in enumerate(file.lines, first):
+            must(capsule.lines.get(position) == line, path, f"at position {position} it holds what the journal does not")
+        stored = capsule.hashes.get(capsule.uri(f"event/{file.statement['run_id']}/{file.statement['seq'] + 1}"))
+        signed = [payload["statement"] for _, _, payload in capsule.checkpoints]
+        must(stored and file.statement in signed, path, "its checkpoint is not one of the journal")
+        end = last
+    return len(rows)
 
 
 # --- the record -------------------------------------------------------------------------------------------
@@ -288,7 +432,7 @@ class Capsule:
             must(self.lines[position] == line, uri, f"it is not what {name} signed: it was altered or replaced")
 
 
-def verify(db, public_key, mark, run):
+def verify(db, public_key, mark, run, folder=None):
     capsule = Capsule(db)
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -302,6 +446,7 @@ def verify(db, public_key, mark, run):
     for position in range(1, end + 1):
         must(position in capsule.lines, f"frames/{position}", "nothing is recorded at this position")
     must(run is None or run in heads, run, "no such run")
+    files = sealed_beside(capsule, folder) if folder else 0
     believed = "expected" if public_key else "unconfirmed"
     print(
         f"holds: {len(heads)} runs, {len(capsule.hashes)} events, {len(capsule.names)} names, "
@@ -309,6 +454,8 @@ def verify(db, public_key, mark, run):
     )
     if run:
         print(f"{run}: {heads[run][0]} events, head {heads[run][1]}")
+    if files:
+        print(f"{files} sealed files hold what the journal holds")
 
 
 def find(path):
@@ -318,28 +465,50 @@ def find(path):
     sys.exit(f"no journal.db in {path}")
 
 
+def sealed_files(paths):
+    found = []
+    for path in paths:
+        inside = [name for name in sorted(path.glob("*.mv2")) if not name.name.startswith((".", "damaged-"))]
+        found.extend(inside if path.is_dir() else [path])
+    if not found:
+        sys.exit("no sealed file there")
+    return found
+
+
+def look(arguments, folder):
+    expected = (arguments.public_key, arguments.checkpoint, arguments.run)
+    if arguments.sealed:
+        files = [Sealed(path) for path in sealed_files(arguments.sealed)]
+        verify(unseal(files), *expected)
+        print(f"read from {len(files)} sealed files alone, the last of {files[-1].statement['checkpoint']}")
+        return
+    journal = find(arguments.capsule)
+    # A copy: looking at a capsule must not change a byte of it, not even its write-ahead log.
+    for ending in ("", "-wal"):
+        source = pathlib.Path(str(journal) + ending)
+        if source.exists():
+            shutil.copy(source, pathlib.Path(folder) / ("journal.db" + ending))
+    verify(sqlite3.connect(pathlib.Path(folder) / "journal.db"), *expected, journal.parent)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("capsule", type=pathlib.Path)
+    parser.add_argument("capsule", type=pathlib.Path, nargs="?")
+    parser.add_argument("--sealed", type=pathlib.Path, nargs="+", help="sealed files, or folders of them")
     parser.add_argument("--public-key", help="64 hex digits, known from elsewhere")
     parser.add_argument("--checkpoint", help="NUMBER:DIGEST of a checkpoint that must be there")
     parser.add_argument("--run", help="print this run's head")
     arguments = parser.parse_args()
-    journal = find(arguments.capsule)
-    # A copy: looking at a capsule must not change a byte of it, not even its write-ahead log.
+    if (arguments.capsule is None) == (arguments.sealed is None):
+        parser.error("want CAPSULE or --sealed PATH")
     with tempfile.TemporaryDirectory() as folder:
-        for ending in ("", "-wal"):
-            source = pathlib.Path(str(journal) + ending)
-            if source.exists():
-                shutil.copy(source, pathlib.Path(folder) / ("journal.db" + ending))
         try:
-            db = sqlite3.connect(pathlib.Path(folder) / "journal.db")
-            verify(db, arguments.public_key, arguments.checkpoint, arguments.run)
+            look(arguments, folder)
         except Flaw as flaw:
             print(f"does not hold: {flaw}")
             return 1
-        except (sqlite3.DatabaseError, KeyError, TypeError, ValueError, AttributeError) as error:
-            print(f"does not hold: journal.db: {type(error).__name__}: {error}")
+        except (sqlite3.DatabaseError, KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+            print(f"does not hold: {type(error).__name__}: {error}")
             return 1
     return 0
 

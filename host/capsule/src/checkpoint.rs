@@ -9,11 +9,11 @@
 use crate::flaw::{Flaw, FlawKind};
 use crate::journal::{CheckpointRow, FrameRow, Head};
 use crate::keys::{PublicKey, WorkspaceKey};
-use crate::merkle::MerkleTree;
 use crate::row::EventRow;
 use serde::{Deserialize, Serialize};
 use sluice_core::canonical::{self, CanonicalError};
 use sluice_core::digest::{from_hex, to_hex};
+use sluice_core::merkle::MerkleTree;
 use sluice_core::{Digest, EventKind, PolicyBinding, RunId, Timestamp};
 
 /// What a statement's `format` says.

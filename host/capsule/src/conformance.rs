@@ -42,6 +42,7 @@ const CASES: &[(&str, Case)] = &[
     ("a reading ends when it is told to", reading_ends),
     ("a consistent reading does not see what is committed meanwhile", consistent),
     ("checkpoints and seals read back in their order", checkpoints_and_seals),
+    ("a seal recorded again takes the new file and keeps its frames", sealed_again),
     ("large and odd values read back exactly", large_and_odd),
 ];
 
@@ -416,6 +417,36 @@ fn checkpoints_and_seals(open: Open<'_>) -> Outcome {
     must(found_seals == seals, || format!("{found_seals:?}"))?;
     let last = journal.last_checkpoint().map_err(said)?;
     must(last == checkpoints.pop().map(Ok), || format!("{last:?}"))
+}
+
+fn sealed_again(open: Open<'_>) -> Outcome {
+    let mut script = Script::new();
+    let mut batch = script.batch();
+    script.event(&mut batch, "run-1", "RunStarted", "{}");
+    let seal = SealRow {
+        first: 1,
+        last: 1,
+        root: Digest::of(b"root"),
+        path: "a".to_owned(),
+        file: Digest::of(b"1"),
+    };
+    batch.seal = Some(seal.clone());
+    let mut journal = open("again").map_err(said)?;
+    journal.commit(&batch).map_err(said)?;
+    for other in [SealRow { last: 2, ..seal.clone() }, SealRow { root: Digest::of(b"other"), ..seal.clone() }]
+    {
+        refused(&mut *journal, &Batch { seal: Some(other), ..script.batch() })?;
+    }
+    let anew = SealRow { path: "b".to_owned(), file: Digest::of(b"2"), ..seal };
+    journal.commit(&Batch { seal: Some(anew.clone()), ..script.batch() }).map_err(said)?;
+    let mut found = Vec::new();
+    journal
+        .seals(&mut |row| {
+            found.extend(row);
+            Ok(true)
+        })
+        .map_err(said)?;
+    must(found == [anew], || format!("{found:?}"))
 }
 
 fn large_and_odd(open: Open<'_>) -> Outcome {

@@ -2,6 +2,7 @@
 
 use crate::flaw::Flaw;
 use sluice_core::{EventKind, LogicalUri};
+use sluice_seal::SealError;
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -163,6 +164,23 @@ pub enum CapsuleError {
     /// The record is damaged or was altered.
     #[error("the record does not hold: {0}")]
     Flawed(Flaw),
+    /// A sealed file could not be written or read.
+    #[error(transparent)]
+    Seal(SealError),
+    /// Sealed files that do not make up a capsule: one is missing, or they are of several.
+    #[error("the sealed files are not a whole capsule: {0}")]
+    SealedGap(String),
+    /// What was asked for may have been recorded, but is not in these sealed files.
+    #[error("nothing in the sealed files is named `{what}`; they end with {end}")]
+    NotSealed {
+        /// What was asked for.
+        what: String,
+        /// The last checkpoint in them.
+        end: String,
+    },
+    /// A capsule that is read from sealed files.
+    #[error("sealed files are not written to")]
+    ReadOnly,
 }
 
 impl CapsuleError {
@@ -179,6 +197,11 @@ impl CapsuleError {
         use CapsuleError as E;
         match self {
             E::Flawed(_) | E::ForeignKey { .. } | E::NotAJournal { .. } => Fault::Record,
+            E::Seal(error) => match error.fault() {
+                sluice_seal::Fault::Caller => Fault::Caller,
+                sluice_seal::Fault::Machine => Fault::Machine,
+                sluice_seal::Fault::Record => Fault::Record,
+            },
             E::File { .. }
             | E::Key { .. }
             | E::Entropy(_)
@@ -195,7 +218,11 @@ impl CapsuleError {
     /// be in the record although it was not acknowledged: look before you repeat it.
     pub fn retryable(&self) -> bool {
         use CapsuleError as E;
-        matches!(self, E::Locked(_) | E::Full | E::Storage { .. } | E::Busy { .. })
+        match self {
+            E::Locked(_) | E::Full | E::Storage { .. } | E::Busy { .. } => true,
+            E::Seal(error) => error.retryable(),
+            _ => false,
+        }
     }
 
     /// What a person can do about it.
@@ -223,6 +250,12 @@ impl CapsuleError {
             E::UnknownPolicy(_) => "store the snapshot with `put_policy` before the first event under it".to_owned(),
             E::NameTaken(_) => "names are immutable: choose another".to_owned(),
             E::Flawed(_) => "run `sluice capsule verify` for everything that is wrong, and compare with a copy".to_owned(),
+            E::Seal(error) => return error.hint(),
+            E::SealedGap(_) => "bring the whole folder `capsule/sealed`, of one capsule".to_owned(),
+            E::NotSealed { .. } => {
+                "what was recorded after the last seal is in the journal alone: `sluice capsule seal` there, then bring the new files".to_owned()
+            }
+            E::ReadOnly => "open the capsule that they were made from".to_owned(),
             E::Closed | E::Entropy(_) | E::BadWorkspace(_) | E::TooLarge { .. } | E::BadCount { .. } => return None,
             E::BadName { .. } | E::ForeignWorkspace { .. } | E::NotFound(_) => return None,
         };

@@ -32,6 +32,8 @@ pub enum FlawKind {
     Index,
     /// The storage engine reports damage.
     Storage,
+    /// A sealed file is missing, damaged, or not what it is recorded to be.
+    Seal,
 }
 
 impl fmt::Display for FlawKind {
@@ -48,6 +50,7 @@ impl fmt::Display for FlawKind {
             FlawKind::Key => "key",
             FlawKind::Index => "index",
             FlawKind::Storage => "storage",
+            FlawKind::Seal => "seal",
         })
     }
 }

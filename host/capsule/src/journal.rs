@@ -61,7 +61,7 @@ pub struct CheckpointRow {
 }
 
 /// A sealed file that holds a stretch of the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SealRow {
     /// First position in it.
     pub first: u64,
@@ -140,7 +140,8 @@ pub struct Batch {
     pub names: Vec<NameRow>,
     /// For a batch whose event is a `Checkpoint`.
     pub checkpoint: Option<CheckpointRow>,
-    /// A sealed file that was verified.
+    /// A sealed file that was verified. One that is recorded already with the same frames and root was written
+    /// anew: path and digest of the file are replaced. With other frames it is a [`CapsuleError::Conflict`].
     pub seal: Option<SealRow>,
 }
 

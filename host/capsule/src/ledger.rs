@@ -11,9 +11,9 @@ use crate::flaw::{Flaw, FlawKind};
 use crate::journal::{BadRow, Batch, BlobRow, CheckpointRow, EventQuery, FrameRow, Head, Journal, NameRow};
 use crate::keys::WorkspaceKey;
 use crate::limits::{HEADS_REMEMBERED_MAX, REPORTS_PER_RUN_MAX};
-use crate::merkle::MerkleTree;
 use crate::prepare::{CheckpointOrder, Naming, Prepared};
 use crate::row::{EventRow, event_uri};
+use sluice_core::merkle::MerkleTree;
 use sluice_core::uri::Resource;
 use sluice_core::{Digest, Event, EventKind, LogicalUri, PolicyBinding, PolicyId, RunId, canonical};
 use std::collections::{HashMap, VecDeque};
@@ -389,6 +389,6 @@ fn missing_frame(position: u64) -> CapsuleError {
 }
 
 /// A statement is made of checked words and counts: this cannot happen short of 2^53 events.
-fn no_canonical_form(error: canonical::CanonicalError) -> CapsuleError {
+pub(crate) fn no_canonical_form(error: canonical::CanonicalError) -> CapsuleError {
     CapsuleError::BadPayload { kind: EventKind::Checkpoint, reason: error.to_string() }
 }

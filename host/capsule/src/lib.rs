@@ -3,12 +3,17 @@
 //! write a verifier from it; `tests/witness/verify_chain.py` is one.
 //!
 //! Start reading at [`Writer`] (how a request becomes durable), then `ledger` (how an event gets its place),
-//! then [`Reader::verify`].
+//! then [`Reader::verify`]. How signed stretches become sealed files is in `sealing`, what is done about lost and
+//! damaged ones in `healing`, and `sealed` reads a capsule from such files alone; the files themselves are the
+//! room `host/capsule/seal`.
 //!
 //! *Invariants*
 //! - Nothing is acknowledged before it is durable; what was acknowledged is never lost (`tests/crash.rs`).
 //! - One writer over all processes; readers never need its lock (`tests::locking`).
 //! - A damaged or altered byte is reported, never handed out as if it were sound (`tests::damage`).
+//! - What is sealed is what was signed, and is recorded only once it was read back (`tests::sealing`); a sealed file
+//!   that is lost is written again byte for byte (`tests::healing`), and says by itself what the journal says
+//!   (`tests::unsealed`).
 //! - Nothing that the guard knows is stored (`tests::writing`).
 //! - Nothing here opens a socket or runs a plugin.
 
@@ -18,18 +23,20 @@ pub mod conformance;
 mod error;
 mod files;
 mod flaw;
+mod healing;
 mod journal;
 mod keys;
 mod ledger;
 pub mod limits;
 mod lock;
-mod merkle;
 mod pending;
 mod prepare;
 mod queue;
 mod reader;
 mod row;
 mod run;
+mod sealed;
+mod sealing;
 mod sqlite;
 mod verify;
 mod writer;
@@ -40,6 +47,7 @@ mod tests;
 pub use checkpoint::{BadMark, CheckpointMark, STATEMENT_FORMAT, SignedCheckpoint, Statement};
 pub use error::{CapsuleError, Fault};
 pub use flaw::{Flaw, FlawKind};
+pub use healing::Healed;
 pub use journal::{
     BadRow, Batch, BlobRow, CheckpointRow, Counts, Each, EventQuery, FrameRow, Head, Journal, Meta, NameRow,
     Row, SealRow,
@@ -107,7 +115,10 @@ pub fn init(
     Ok(meta.public_key)
 }
 
-fn capsule_dir(state: &Path) -> PathBuf {
+/// Folder of the sealed files, in the capsule's.
+pub const SEALED_FOLDER: &str = "sealed";
+
+pub(crate) fn capsule_dir(state: &Path) -> PathBuf {
     state.join("capsule")
 }
 

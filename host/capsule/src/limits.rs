@@ -4,8 +4,9 @@
 /// bodies far below this.
 pub const EVENT_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes of one blob: the largest plugin that the plugin room admits.
-pub const BLOB_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one blob: what one sealed file can hold. What is recorded can be sealed; a plugin made from Python has
+/// 18 MB.
+pub const BLOB_BYTES_MAX: usize = 32 << 20;
 
 /// Events of one append, and of one commit: with 1 KB events a commit stays around a megabyte, so that the
 /// first of a group does not wait long for the last.
@@ -53,3 +54,13 @@ pub const KEY_FILE_BYTES_MAX: u64 = 128;
 
 /// Bytes of a lock's text that a refused writer repeats.
 pub const LOCK_TEXT_BYTES_MAX: u64 = 1024;
+
+/// Bytes of sealed files that are read when a capsule is opened for writing, the newest first: about 20 ms. Of the
+/// others only the presence is looked at; `verify` and `heal` read them all.
+pub const SEALED_BYTES_READ_AT_OPEN: u64 = 16 << 20;
+
+/// Bytes of sealed files that are read into memory as one capsule.
+pub const SEALED_SET_BYTES_MAX: u64 = 1 << 30;
+
+/// Sealed files of one capsule that is read from them: 4,096 checkpoints are years of runs.
+pub const SEALED_SET_FILES_MAX: usize = 4096;

@@ -8,13 +8,14 @@ use crate::keys::{PublicKey, WorkspaceKey};
 use crate::ledger::unreadable;
 use crate::limits::{EVENTS_PER_PAGE_MAX, FRAMES_PER_CHECKPOINT_MAX, PAGE_BYTES_MAX};
 use crate::row::EventRow;
+use crate::sealing::seals;
 use crate::sqlite::SqliteJournal;
 use crate::verify::VerifyReport;
-use crate::{journal_path, run, verify};
+use crate::{capsule_dir, journal_path, run, sealed, verify};
 use serde::Serialize;
 use sluice_core::uri::Resource;
 use sluice_core::{Digest, Event, EventKind, LogicalUri, RunId, Timestamp};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why the public key is believed.
@@ -37,6 +38,10 @@ pub struct Reader {
     pub(crate) key: PublicKey,
     pub(crate) identity: Identity,
     pub(crate) mark: Option<CheckpointMark>,
+    /// The capsule's folder, where there is one: sealed files lie in it.
+    pub(crate) capsule: Option<PathBuf>,
+    /// Read from sealed files: the last checkpoint in them.
+    sealed_end: Option<Arc<str>>,
 }
 
 /// Which events to list.
@@ -111,6 +116,8 @@ pub struct Stats {
     pub last_position: u64,
     /// Frames up to here are covered by a checkpoint, as it says itself; see `verify`.
     pub signed_position: u64,
+    /// Frames up to here are in sealed files, as their records say; see `verify`.
+    pub sealed_position: u64,
 }
 
 impl Reader {
@@ -122,6 +129,7 @@ impl Reader {
             return Err(CapsuleError::NotInitialised(state.to_owned()));
         }
         let reader = Reader::of(Box::new(SqliteJournal::open_to_read(&path)?))?;
+        let reader = Reader { capsule: Some(capsule_dir(state)), ..reader };
         // A key file that cannot be used is the writer's trouble; a reader then goes without.
         Ok(match WorkspaceKey::load_if_there(state) {
             Ok(Some(key)) => Reader { key: key.public_key(), identity: Identity::KeyFile, ..reader },
@@ -129,11 +137,35 @@ impl Reader {
         })
     }
 
+    /// Reads a capsule from its sealed files alone: no journal, no key, no right to write is needed. Each path is
+    /// a file, or a folder whose `.mv2` files are meant (also a state folder, or the capsule's). Together they must
+    /// reach back to the beginning: chains and checkpoints begin there.
+    ///
+    /// Everything is checked as it is in a journal, by the same code. Nobody vouches for the public key: see
+    /// [`Reader::expecting`]. What was recorded after the last seal is not in the files.
+    ///
+    /// # Errors
+    /// [`CapsuleError::SealedGap`] where a file is missing between the others, [`CapsuleError::Seal`] where one is
+    /// damaged.
+    pub fn open_sealed(paths: &[PathBuf]) -> Result<Reader, CapsuleError> {
+        let journal = sealed::load(paths)?;
+        let last = journal.last_checkpoint()?.and_then(Result::ok);
+        let end = checkpoint::checkpoint_id(last.map_or(0, |row| row.number));
+        Ok(Reader { sealed_end: Some(end.into()), ..Reader::of(Box::new(journal))? })
+    }
+
+    /// For a capsule that is read from sealed files: the last checkpoint in them, `cp-<number>`. What was recorded
+    /// after it is not here.
+    pub fn sealed_end(&self) -> Option<&str> {
+        self.sealed_end.as_deref()
+    }
+
     /// Reads any engine.
     pub fn of(journal: Box<dyn Journal>) -> Result<Reader, CapsuleError> {
         let meta = journal.meta()?;
         let (key, journal) = (meta.public_key, Arc::new(Mutex::new(journal)));
-        Ok(Reader { journal, meta, key, identity: Identity::Unconfirmed, mark: None })
+        let (identity, mark) = (Identity::Unconfirmed, None);
+        Ok(Reader { journal, meta, key, identity, mark, capsule: None, sealed_end: None })
     }
 
     /// Believes this public key and no other, wherever the capsule came from.
@@ -216,6 +248,20 @@ impl Reader {
 
     /// The bytes that a URI stands for, checked against their digest.
     pub fn resolve(&self, uri: &LogicalUri) -> Result<Resolved, CapsuleError> {
+        self.look_up(uri).map_err(|error| self.or_not_sealed(error))
+    }
+
+    /// What is not found in sealed files may only have come after them.
+    pub(crate) fn or_not_sealed(&self, error: CapsuleError) -> CapsuleError {
+        match (error, &self.sealed_end) {
+            (CapsuleError::NotFound(what), Some(end)) => {
+                CapsuleError::NotSealed { what, end: end.to_string() }
+            }
+            (error, _) => error,
+        }
+    }
+
+    fn look_up(&self, uri: &LogicalUri) -> Result<Resolved, CapsuleError> {
         if uri.workspace != self.meta.workspace {
             let workspace = self.meta.workspace.clone();
             return Err(CapsuleError::ForeignWorkspace { uri: uri.clone(), workspace });
@@ -289,6 +335,7 @@ impl Reader {
             counts: journal.counts()?,
             last_position: journal.last_position()?,
             signed_position,
+            sealed_position: seals(&**journal)?.last().map_or(0, |row| row.last),
         })
     }
 
@@ -306,18 +353,13 @@ impl Reader {
 
     /// Sealed files, in the order of what they hold.
     pub fn seals(&self) -> Result<Vec<SealRow>, CapsuleError> {
-        let mut seals = Vec::new();
-        self.journal().seals(&mut |row| {
-            seals.push(row.map_err(unreadable)?);
-            Ok(true)
-        })?;
-        Ok(seals)
+        seals(&**self.journal())
     }
 
     /// One whole run, after its chain, its checkpoints and their signatures were checked. The error names the
     /// first event that does not hold.
     pub fn run_events(&self, run: &RunId) -> Result<run::VerifiedRun, CapsuleError> {
-        run::verified(self, run)
+        run::verified(self, run).map_err(|error| self.or_not_sealed(error))
     }
 
     /// Checks everything there is. Damage is in the report; `Err` says that it could not be looked at.

@@ -4,7 +4,9 @@
 //! computed from what is stored, before anything of it is interpreted.
 
 use crate::flaw::{Flaw, FlawKind};
+use crate::journal::{BadRow, Row};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use sluice_core::uri::Resource;
 use sluice_core::{Digest, Event, EventKind, LogicalUri, PolicyBinding, PolicyId, Timestamp, canonical};
@@ -60,6 +62,45 @@ impl EventRow {
         let mut bytes = Vec::with_capacity(self.payload.len() + 1024);
         self.write(workspace, Some(&self.hash), &mut |piece| bytes.extend_from_slice(piece));
         bytes
+    }
+
+    /// What a sealed file stores of it: the very text that the hash is made from, canonical JSON without `hash`.
+    pub(crate) fn sealed_body(&self, workspace: &str) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.payload.len() + 1024);
+        self.write(workspace, None, &mut |piece| bytes.extend_from_slice(piece));
+        bytes
+    }
+
+    /// Bytes of [`EventRow::sealed_body`].
+    pub(crate) fn sealed_bytes(&self, workspace: &str) -> u64 {
+        let mut bytes = 0;
+        self.write(workspace, None, &mut |piece| bytes += piece.len() as u64);
+        bytes
+    }
+
+    /// The row of a sealed body, whatever the body holds: its hash is `hash` only if it is what was sealed, and
+    /// that is for whoever reads the row to find out, as with any other.
+    pub(crate) fn from_sealed(body: &[u8], position: u64, hash: Digest) -> Row<EventRow> {
+        let bad = BadRow { table: "sealed event", position, column: "body" };
+        let body: SealedBody<'_> = serde_json::from_slice(body).map_err(|_| bad)?;
+        Ok(EventRow {
+            position,
+            run: body.run_id,
+            seq: body.seq,
+            uri: body.uri,
+            kind: body.kind,
+            at: body.at,
+            branch: body.branch,
+            spec: body.spec_id,
+            stage: body.stage,
+            role: body.role,
+            policy_id: body.policy.id,
+            policy_hash: body.policy.hash,
+            policy_bytes: body.policy.bytes,
+            prev: body.prev,
+            hash,
+            payload: body.payload.get().to_owned(),
+        })
     }
 
     /// Canonical JSON, piece by piece: the keys in RFC 8785 order, the stored payload as it is. Splicing
@@ -147,6 +188,32 @@ impl EventRow {
             hash: self.hash,
         })
     }
+}
+
+/// An event without its hash, as JSON. The policy's URI is not kept: it follows from the id, and is hashed as such.
+#[derive(serde::Deserialize)]
+struct SealedBody<'b> {
+    at: String,
+    branch: String,
+    #[serde(borrow)]
+    payload: &'b RawValue,
+    policy: SealedPolicy,
+    prev: Digest,
+    role: Option<String>,
+    run_id: String,
+    seq: u64,
+    spec_id: Option<String>,
+    stage: Option<String>,
+    #[serde(rename = "type")]
+    kind: String,
+    uri: String,
+}
+
+#[derive(serde::Deserialize)]
+struct SealedPolicy {
+    bytes: Digest,
+    hash: Digest,
+    id: String,
 }
 
 /// `mv2://<workspace>/event/<run>/<seq>`.

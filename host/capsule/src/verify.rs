@@ -1,6 +1,6 @@
 //! Everything there is, checked against everything it must agree with.
 
-use crate::checkpoint::{self, CheckpointMark, CheckpointWalk, Manifest, Verified, checkpoint_id};
+use crate::checkpoint::{self, CheckpointMark, CheckpointWalk, Manifest, Statement, Verified, checkpoint_id};
 use crate::error::CapsuleError;
 use crate::flaw::{Flaw, FlawKind};
 use crate::journal::{CheckpointRow, EventQuery, Journal};
@@ -10,11 +10,14 @@ use crate::limits::FLAWS_LISTED_MAX;
 use crate::reader::{Identity, Reader};
 use crate::row::{EventRow, event_uri};
 use crate::run::{ChainWalk, key_flaw, manifest_flaw};
+use crate::sealed::check::Check;
+use crate::sealing::seals;
 use serde::Serialize;
 use serde_json::Value;
 use sluice_core::uri::Resource;
 use sluice_core::{Digest, EventKind, LogicalUri};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +45,10 @@ pub struct VerifyReport {
     pub signed_frames: u64,
     /// The last checkpoint: worth keeping elsewhere, see [`Reader::expecting_checkpoint`].
     pub last_checkpoint: Option<CheckpointMark>,
+    /// Sealed files that are what their records, the journal and the signatures say.
+    pub sealed_files: u64,
+    /// Frames up to this position are in such files, without a gap.
+    pub sealed_frames: u64,
     /// What is wrong, at most [`FLAWS_LISTED_MAX`], most telling first.
     pub flaws: Vec<Flaw>,
     /// How much is wrong in all.
@@ -66,9 +73,11 @@ struct Audit<'a> {
     workspace: &'a str,
     key_is_claimed: bool,
     mark: Option<CheckpointMark>,
+    capsule: Option<&'a Path>,
     report: VerifyReport,
     chains: HashMap<String, ChainWalk>,
     checkpoints: BTreeMap<u64, Verified>,
+    statements: BTreeMap<u64, Statement>,
     /// Policies that events name: id and digest, with the first such event.
     policies: BTreeMap<(String, Digest), String>,
     /// Plugins that `PolicySnapshotRef` events name, with the first such event.
@@ -83,6 +92,7 @@ impl<'a> Audit<'a> {
             workspace: reader.workspace(),
             key_is_claimed: reader.claimed_key() == reader.key,
             mark: reader.mark,
+            capsule: reader.capsule.as_deref(),
             report: VerifyReport {
                 workspace: reader.workspace().to_owned(),
                 public_key: reader.key,
@@ -95,11 +105,14 @@ impl<'a> Audit<'a> {
                 frames: 0,
                 signed_frames: 0,
                 last_checkpoint: None,
+                sealed_files: 0,
+                sealed_frames: 0,
                 flaws: Vec::new(),
                 flaws_found: 0,
             },
             chains: HashMap::new(),
             checkpoints: BTreeMap::new(),
+            statements: BTreeMap::new(),
             policies: BTreeMap::new(),
             plugins: BTreeMap::new(),
             blobs: HashSet::new(),
@@ -122,7 +135,7 @@ impl<'a> Audit<'a> {
     /// Each pass goes as far as the storage engine lets it; damage that stops one does not stop the others.
     fn run(&mut self, journal: &dyn Journal) -> Result<(), CapsuleError> {
         type Pass<'p> = fn(&mut Audit<'p>, &dyn Journal) -> Result<(), CapsuleError>;
-        let passes: [Pass<'a>; 8] = [
+        let passes: [Pass<'a>; 9] = [
             Audit::engine,
             Audit::events,
             Audit::signed,
@@ -131,6 +144,7 @@ impl<'a> Audit<'a> {
             Audit::all_blobs,
             Audit::all_names,
             Audit::references,
+            Audit::sealed,
         ];
         if !self.key_is_claimed {
             self.flag(key_flaw(self.workspace));
@@ -189,6 +203,7 @@ impl<'a> Audit<'a> {
             let (verified, flaw) = walk.step(row);
             if let Some(verified) = verified {
                 self.report.checkpoints += 1;
+                self.statements.insert(verified.statement.number, verified.statement.clone());
                 self.checkpoints.insert(verified.statement.number, verified);
             }
             flaw.into_iter().for_each(|flaw| self.flag(flaw));
@@ -424,6 +439,34 @@ impl<'a> Audit<'a> {
                 self.flag(Flaw::new(FlawKind::Missing, uri, message));
             }
         }
+        Ok(())
+    }
+}
+
+impl Audit<'_> {
+    /// Sealed files, where the capsule has a folder. A capsule read from sealed files has none: there each was
+    /// verified when it was read.
+    fn sealed(&mut self, journal: &dyn Journal) -> Result<(), CapsuleError> {
+        let statements = std::mem::take(&mut self.statements);
+        let Some(capsule) = self.capsule else {
+            let rows = seals(journal)?;
+            self.report.sealed_files = rows.len() as u64;
+            self.report.sealed_frames = rows.last().map_or(0, |row| row.last);
+            return Ok(());
+        };
+        let mut found = Vec::new();
+        let mut check = Check {
+            capsule,
+            journal,
+            workspace: self.workspace,
+            key: self.report.public_key,
+            statements: &statements,
+            flag: &mut |flaw| found.push(flaw),
+        };
+        let sound = check.run();
+        found.into_iter().for_each(|flaw| self.flag(flaw));
+        let sound = sound?;
+        (self.report.sealed_files, self.report.sealed_frames) = (sound.files, sound.through);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::clerk::{Clerk, Open, Opener};
 use crate::error::CapsuleError;
+use crate::healing::{Depth, Healed};
 use crate::journal::SealRow;
 use crate::keys::{PublicKey, WorkspaceKey};
 use crate::ledger::Ledger;
@@ -15,19 +16,28 @@ use crate::pending::{Answer, Pending, pending};
 use crate::prepare::{self, CheckpointOrder, Naming, Request};
 use crate::queue::Queue;
 use crate::reader::Reader;
+use crate::sealing::{Sealing, seals};
 use crate::sqlite::SqliteJournal;
-use crate::{journal_path, lock_path};
+use crate::{SEALED_FOLDER, capsule_dir, journal_path, lock_path};
 use sluice_core::secret::Guard;
 use sluice_core::uri::Resource;
 use sluice_core::{Digest, Event, EventDraft, LogicalUri, PolicyBinding, PolicyId, RunId, Stage, Timestamp};
+use sluice_seal::{Disk, FileDoor};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Writes the capsule. Clones share one thread and one connection; the last one dropped ends them.
 #[derive(Clone)]
 pub struct Writer {
     shared: Arc<Shared>,
+}
+
+/// What tests exchange.
+pub(crate) struct Engine {
+    pub opener: Opener,
+    pub frames_per_checkpoint: u64,
+    pub door: Arc<dyn FileDoor>,
 }
 
 struct Shared {
@@ -37,6 +47,9 @@ struct Shared {
     guard: Arc<dyn Guard>,
     queue: Arc<Queue<Request>>,
     thread: Mutex<Option<JoinHandle<Result<(), CapsuleError>>>>,
+    door: Arc<dyn FileDoor>,
+    /// Held while sealing: one at a time. What had to be put right so far.
+    sealing: Mutex<Healed>,
 }
 
 impl Drop for Shared {
@@ -48,6 +61,8 @@ impl Drop for Shared {
 
 impl Shared {
     fn end(&self) -> Result<(), CapsuleError> {
+        // A seal that is under way ends first: with the thread goes the lock, and then others may seal.
+        let _sealing = self.sealing();
         self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread.map(JoinHandle::join) {
@@ -58,9 +73,18 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn sealing(&self) -> MutexGuard<'_, Healed> {
+        // A panic leaves a report that is short of a line at most; files are judged anew each time.
+        self.sealing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Writer {
     /// Opens the capsule of `state` (the `.speckit` folder) for writing. `who` says to others who holds the
     /// lock: the verb, and the run where there is one. Every payload and blob passes `guard`.
+    ///
+    /// What a crash did to the sealed files is put right on the way: see [`Writer::healed`].
     pub fn open(state: &Path, guard: Arc<dyn Guard>, who: &str) -> Result<Writer, CapsuleError> {
         let path = journal_path(state);
         if !path.exists() {
@@ -72,7 +96,14 @@ impl Writer {
             let journal = if in_doubt { SqliteJournal::reopen(&path)? } else { SqliteJournal::open(&path)? };
             Ok(Box::new(journal))
         });
-        Writer::start(state, key, guard, lock, opener, FRAMES_PER_CHECKPOINT_MAX)
+        let door = Arc::new(Disk);
+        Writer::start(
+            state,
+            key,
+            guard,
+            lock,
+            Engine { opener, frames_per_checkpoint: FRAMES_PER_CHECKPOINT_MAX, door },
+        )
     }
 
     pub(crate) fn start(
@@ -80,9 +111,9 @@ impl Writer {
         key: WorkspaceKey,
         guard: Arc<dyn Guard>,
         lock: WriterLock,
-        mut opener: Opener,
-        frames_per_checkpoint: u64,
+        engine: Engine,
     ) -> Result<Writer, CapsuleError> {
+        let Engine { mut opener, frames_per_checkpoint, door } = engine;
         let journal = opener(false)?;
         let meta = journal.meta()?;
         let (ours, theirs) = (key.public_key(), meta.public_key);
@@ -91,6 +122,7 @@ impl Writer {
         }
         let key = Arc::new(key);
         let ledger = Ledger::load(&*journal, &meta.workspace, Arc::clone(&key), frames_per_checkpoint)?;
+        let sealed_before = !seals(&*journal)?.is_empty() || capsule_dir(state).join(SEALED_FOLDER).exists();
         let queue = Arc::new(Queue::new());
         let clerk = Clerk {
             workspace: meta.workspace.clone(),
@@ -107,8 +139,14 @@ impl Writer {
             .spawn(move || clerk.work())
             .map_err(|error| CapsuleError::file("start a thread for", state, error))?;
         let thread = Mutex::new(Some(thread));
-        let shared = Shared { state: state.to_owned(), workspace: meta.workspace, key, guard, queue, thread };
-        Ok(Writer { shared: Arc::new(shared) })
+        let sealing = Mutex::new(Healed::default());
+        let (state, workspace) = (state.to_owned(), meta.workspace);
+        let shared = Shared { state, workspace, key, guard, queue, thread, door, sealing };
+        let writer = Writer { shared: Arc::new(shared) };
+        if sealed_before {
+            writer.look_after(Depth::Newest);
+        }
+        Ok(writer)
     }
 
     fn send<T>(&self, make: impl FnOnce(Answer<T>) -> Result<Request, CapsuleError>) -> Pending<T> {
@@ -215,9 +253,79 @@ impl Writer {
         })
     }
 
-    /// Records that a sealed file was written and verified.
+    /// Records that a sealed file was written and verified. [`Writer::seal`] does both.
     pub fn put_seal(&self, row: SealRow) -> Pending<()> {
         self.send(|answer| Ok(Request::Seal { row, answer }))
+    }
+
+    /// Seals what signed checkpoints cover and no file holds yet: one file a checkpoint, or several where it is
+    /// large, each written once, read back, verified, synced, named and only then recorded. Checkpoints dated
+    /// later than `at` wait for a later call. Returns what was sealed, oldest first; nothing to seal is no error.
+    ///
+    /// Works in the caller's thread and blocks it until the last file is durable (in async code:
+    /// `spawn_blocking`); the writer goes on recording meanwhile. Calls wait for each other. After an error what
+    /// was sealed stays sealed, nothing is lost, and the call can be made again.
+    pub fn seal(&self, at: Timestamp) -> Result<Vec<SealRow>, CapsuleError> {
+        let mut healed = self.shared.sealing();
+        self.with_sealing(&mut healed, |sealing| sealing.seal(|statement| statement.at <= at))
+    }
+
+    /// [`Writer::checkpoint`], then [`Writer::seal`]: the checkpoint's event, and what was sealed. Blocks as
+    /// `seal` does. After an error the checkpoint may have been made.
+    pub fn checkpoint_and_seal(
+        &self,
+        run: &RunId,
+        label: &str,
+        at: Timestamp,
+        policy: &PolicyBinding,
+    ) -> Result<(Event, Vec<SealRow>), CapsuleError> {
+        let event = self.checkpoint(run, label, at, policy).wait()?;
+        Ok((event, self.seal(at)?))
+    }
+
+    /// Reads every sealed file and puts right what can be put right: what is missing or damaged is written again
+    /// from the journal. Opening does the same with the newest files. Returns what was found now.
+    pub fn heal(&self) -> Healed {
+        self.look_after(Depth::All)
+    }
+
+    /// What opening, and sealing since, had to put right: to be told to a person, see [`Healed::lines`].
+    pub fn healed(&self) -> Healed {
+        self.shared.sealing().clone()
+    }
+
+    fn look_after(&self, depth: Depth) -> Healed {
+        let mut so_far = self.shared.sealing();
+        let mut found = Healed::default();
+        let looked = self.with_sealing(&mut found, |sealing| {
+            sealing.heal(depth);
+            Ok(())
+        });
+        if let Err(error) = looked {
+            found.problem(&capsule_dir(&self.shared.state), &error);
+        }
+        so_far.add(found.clone());
+        found
+    }
+
+    /// Runs `work` on a connection of its own. The caller holds the lock of `Shared::sealing`.
+    fn with_sealing<T>(
+        &self,
+        healed: &mut Healed,
+        work: impl FnOnce(&mut Sealing<'_>) -> Result<T, CapsuleError>,
+    ) -> Result<T, CapsuleError> {
+        let shared = &self.shared;
+        let journal = SqliteJournal::open_to_read(&journal_path(&shared.state))?;
+        let record = |row| self.put_seal(row).wait();
+        work(&mut Sealing {
+            capsule: &capsule_dir(&shared.state),
+            journal: &journal,
+            workspace: &shared.workspace,
+            key: shared.key.public_key(),
+            door: &*shared.door,
+            record: &record,
+            healed,
+        })
     }
 
     /// The workspace key, for those who derive from it.

@@ -1,4 +1,5 @@
-//! Kills a writer again and again, and looks that everything it acknowledged is there and whole.
+//! Kills a writer again and again, while it records and while it seals, and looks that everything it acknowledged
+//! is there and whole: in the journal, and what was sealed also in the sealed files alone.
 //!
 //! Without the test harness, because the writer has to be a process of its own: this program runs itself
 //! with `write <state>`, reads the acknowledgements, and kills it (SIGKILL) after some of them, while more
@@ -64,6 +65,11 @@ fn draft(run: &str, number: u64, size: usize) -> EventDraft {
 /// for each acknowledgement after it came.
 fn write_for_ever(state: &Path) {
     let writer = Writer::open(state, Arc::new(NoGuard), "the crash test").unwrap();
+    let healed = writer.healed();
+    assert!(healed.problems.is_empty() && healed.discarded.is_empty(), "{healed:?}");
+    for (what, count) in [("swept", healed.swept.len()), ("recorded", healed.recorded.len())] {
+        say(&format!("healed {what} {count}"));
+    }
     writer.put_policy(policy().id, POLICY_BYTES).wait().unwrap();
     std::thread::scope(|scope| {
         for run in ["run-a", "run-b"] {
@@ -86,6 +92,9 @@ fn write_for_ever(state: &Path) {
                         let at = Timestamp::from_millis(0);
                         let event = writer.checkpoint(&run, "now and then", at, &policy()).wait().unwrap();
                         say(&format!("event {} {}", event.uri, event.hash));
+                        for row in writer.seal(at).unwrap() {
+                            say(&format!("sealed {} {}", row.last, row.root));
+                        }
                     }
                 }
             });
@@ -105,14 +114,23 @@ fn watch() {
     let state = dir.path().join(".speckit");
     init(&state, WORKSPACE, &mut os_entropy).unwrap();
     let mut acknowledged: HashMap<LogicalUri, Digest> = HashMap::new();
+    let mut seen = Seen::default();
     for kill in 1..=KILLS {
         let mut moment = [0];
         os_entropy(&mut moment).unwrap();
         let lines = run_and_kill(&state, 1 + usize::from(moment[0]));
         for line in lines {
-            let mut words = line.split(' ').skip(1);
-            let uri: LogicalUri = words.next().unwrap().parse().unwrap();
-            acknowledged.insert(uri, words.next().unwrap().parse().unwrap());
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["sealed", last, root] => {
+                    seen.sealed.insert(last.parse().unwrap(), root.parse().unwrap());
+                }
+                ["healed", "swept", count] => seen.swept += count.parse::<usize>().unwrap(),
+                ["healed", "recorded", count] => seen.recorded += count.parse::<usize>().unwrap(),
+                [_, uri, digest] => {
+                    acknowledged.insert(uri.parse().unwrap(), digest.parse().unwrap());
+                }
+                _ => panic!("{line}"),
+            }
         }
         let reader = Reader::open(&state).expect("the capsule opens after a kill");
         for (uri, digest) in &acknowledged {
@@ -122,7 +140,12 @@ fn watch() {
         }
         let report = reader.verify().unwrap();
         assert!(report.is_sound(), "kill {kill}: {:?}", report.flaws);
+        for (last, root) in &seen.sealed {
+            let recorded = reader.seals().unwrap().into_iter().find(|row| row.last == *last);
+            assert_eq!(recorded.map(|row| row.root), Some(*root), "kill {kill}: a seal was lost");
+        }
     }
+    seals(&state, &seen);
     let report = Reader::open(&state).unwrap().verify().unwrap();
     assert!(report.checkpoints > 0 && report.events > 200, "too little was written: {report:?}");
     // And the next writer simply goes on.
@@ -130,11 +153,53 @@ fn watch() {
     writer.append(vec![draft("run-a", 0, 1)]).wait().unwrap();
     writer.close().unwrap();
     println!(
-        "crash: ok; {KILLS} kills, {} acknowledgements, {} events, {} checkpoints",
+        "crash: ok; {KILLS} kills, {} acknowledgements, {} events, {} checkpoints, {} sealed files; \
+         swept {}, recorded {} at opening",
         acknowledged.len(),
         report.events,
-        report.checkpoints
+        report.checkpoints,
+        report.sealed_files,
+        seen.swept,
+        seen.recorded
     );
+}
+
+/// What was said of sealing.
+#[derive(Default)]
+struct Seen {
+    /// Root by last position.
+    sealed: HashMap<u64, Digest>,
+    swept: usize,
+    recorded: usize,
+}
+
+/// After one last writer the sealed files alone say what the journal says.
+fn seals(state: &Path, seen: &Seen) {
+    assert!(!seen.sealed.is_empty(), "nothing was sealed");
+    let writer = Writer::open(state, Arc::new(NoGuard), "the crash test").unwrap();
+    assert!(writer.heal().is_empty(), "opening put everything right");
+    writer.checkpoint(&"run-a".parse().unwrap(), "end", Timestamp::from_millis(0), &policy()).wait().unwrap();
+    writer.seal(Timestamp::from_millis(0)).unwrap();
+    writer.close().unwrap();
+    let journal = Reader::open(state).unwrap();
+    let sealed = Reader::open_sealed(&[state.to_owned()]).unwrap();
+    assert!(sealed.verify().unwrap().is_sound());
+    for run in journal.runs().unwrap() {
+        let ours = sealed.run_events(&run.run_id).unwrap();
+        assert_eq!(
+            ours,
+            journal
+                .run_events(&run.run_id)
+                .map(|run| sluice_capsule::VerifiedRun { identity: ours.identity, ..run })
+                .unwrap()
+        );
+    }
+    let left: Vec<_> = std::fs::read_dir(state.join("capsule/sealed"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with("cp-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// Runs the writer until it has acknowledged `count` things, and kills it; every whole line it printed.

@@ -123,6 +123,9 @@ pub fn ended(session: &Session, ended: Ended<Failure>) -> Failure {
     }
 }
 
+/// Code of a run that has ended, whose last part is in no sealed file.
+const UNSEALED: &str = "unsealed";
+
 fn kind(stop: &Stop) -> (Exit, &'static str) {
     match stop {
         Stop::Answer { .. } => (Exit::No, "answer-unusable"),
@@ -130,6 +133,7 @@ fn kind(stop: &Stop) -> (Exit, &'static str) {
         Stop::Call { .. } => (Exit::No, "no-answer"),
         Stop::Unscanned { .. } => (Exit::No, "blocked"),
         Stop::Interrupted(_) => (Exit::CouldNot, "interrupted"),
+        Stop::Unsealed(_) => (Exit::CouldNot, UNSEALED),
         Stop::Record(_) | Stop::Start(_) => (Exit::CouldNot, "capsule"),
         Stop::Scratch { .. } => (Exit::CouldNot, "file"),
         Stop::NoSuchRun(_) => (Exit::No, "not-found"),
@@ -146,6 +150,7 @@ fn kind(stop: &Stop) -> (Exit, &'static str) {
 fn hint(stop: &Stop) -> Option<String> {
     let text = match stop {
         Stop::StandIn => "begin a new run with models that are none; this one may go on with nothing else",
+        Stop::Unsealed(_) => "`sluice capsule seal` writes it",
         Stop::NoSuchRun(_) => "`sluice capsule stats` lists the runs",
         Stop::Finished(_) => "leave `--resume` out to begin a new run",
         Stop::OtherSpec { .. } => "give the file that the run was begun with, unchanged; or begin a new run",
@@ -163,7 +168,7 @@ fn hint(stop: &Stop) -> Option<String> {
 pub fn resumable(context: &Context, args: &Args, run: Option<&RunId>, failure: Failure) -> Failure {
     let Some(run) = run else { return failure };
     let failure = failure.with("run_id", json!(run));
-    if failure.code == "stand-in" {
+    if ["stand-in", UNSEALED].contains(&failure.code) {
         return failure;
     }
     let mut line = "sluice".to_owned();

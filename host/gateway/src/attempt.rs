@@ -1,6 +1,7 @@
 //! One attempt: decision in hand, redact, commit, send, and hand what came back to be recorded.
 
 use crate::admit::CallRequest;
+use crate::listen::{Hearing, Live};
 use crate::record::Outcome;
 use crate::reply::{AttemptSummary, CallFailure, CallReply};
 use crate::run::Run;
@@ -8,12 +9,12 @@ use sluice_core::contract::router::EarlierAttempt;
 use sluice_core::record::{
     Answer, AttemptOutcome, Chosen, PluginFaultRecord, RedactionApplied, RouteVerdictTaken, RoutingDecision,
 };
-use sluice_core::{Cleared, Event, EventDraft, EventKind, LogicalUri};
+use sluice_core::{Cleared, Event, EventDraft, EventKind, FaultCode, LogicalUri};
 use sluice_governance::governor::fault_of;
 use sluice_governance::ledger::{self, Step};
 use sluice_governance::{Blocked, Scanned};
 use sluice_policy::snapshot::Provider;
-use sluice_provider::{CallError, ChatCall, Reply};
+use sluice_provider::{CallError, ChatCall, Reply, StreamedText};
 use std::time::Duration;
 
 /// One attempt of one call.
@@ -54,6 +55,7 @@ impl Attempt<'_> {
         decision: RoutingDecision,
         before: Vec<EventDraft>,
         made: &[AttemptSummary],
+        live: Option<&mut Live<'_>>,
     ) -> Result<Ended, CallFailure> {
         let chosen = match &decision.verdict {
             RouteVerdictTaken::Call(chosen) => chosen.clone(),
@@ -68,7 +70,7 @@ impl Attempt<'_> {
         };
         let (committed, cleared) = self.clear(decision, &chosen, provider, before).await?;
         let underway = Underway::new(self, &chosen, provider, &committed);
-        let outcome = self.send(&chosen, provider, cleared).await;
+        let outcome = self.send(&chosen, provider, cleared, &committed, live).await;
         underway.over();
         self.finish(&chosen, provider, committed, outcome).await
     }
@@ -107,15 +109,23 @@ impl Attempt<'_> {
         chosen: &Chosen,
         provider: &Provider,
         cleared: Cleared,
+        committed: &Committed,
+        live: Option<&mut Live<'_>>,
     ) -> Result<Reply, SendFailure> {
         let parts = self.run.parts();
         let endpoint = parts.endpoints.endpoint(&chosen.provider, provider).map_err(SendFailure::Key)?;
         let timeout = Duration::from_millis(chosen.timeout_ms);
-        parts
-            .client
-            .send(&endpoint, cleared, self.request.stream, timeout)
-            .await
-            .map_err(|error| SendFailure::Call(Box::new(error)))
+        let stream = self.request.stream;
+        let sent = match live {
+            Some(live) => {
+                live.begin();
+                let mut hearing = Hearing::new(self, committed, live);
+                let mut on_text = |so_far: StreamedText<'_>| hearing.hear(so_far);
+                parts.client.send_listening(&endpoint, cleared, stream, timeout, &mut on_text).await
+            }
+            None => parts.client.send(&endpoint, cleared, stream, timeout).await,
+        };
+        sent.map_err(|error| SendFailure::Call(Box::new(error)))
     }
 
     /// Steps 5 and 6, filter and record; then 7, escalate.
@@ -210,6 +220,18 @@ impl Attempt<'_> {
 
     pub(crate) fn draft(&self, kind: EventKind, payload: &impl serde::Serialize) -> EventDraft {
         self.run.draft(kind, self.request.role, self.request.stage, payload)
+    }
+
+    /// The listener was told something else than the answer, scanned as a whole, turned out to be: the redactor
+    /// called text settled that was not. Recorded, and no answer.
+    pub(crate) async fn told_otherwise(&self) -> CallFailure {
+        let blocked = Blocked::Redactor(FaultCode::BrokenContract);
+        let mut record = self.blocked_record("answer", &blocked);
+        record.code = "stream-differs".to_owned();
+        match self.run.record(vec![self.draft(EventKind::ErrorEvent, &record)]).await {
+            Ok(_) => CallFailure::Blocked { what: "answer", source: blocked },
+            Err(error) => error.into(),
+        }
     }
 
     /// The event of a plugin's failure, where there was one.

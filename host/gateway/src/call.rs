@@ -2,6 +2,7 @@
 
 use crate::admit::{self, CallRequest};
 use crate::attempt::{Attempt, Ended};
+use crate::listen::{Listener, Live};
 use crate::reply::{AttemptSummary, CallFailure, CallReply};
 use crate::run::Run;
 use sluice_core::contract::router::EarlierAttempt;
@@ -12,6 +13,24 @@ impl Run {
     /// Makes one governed call. When this returns an answer, its evidence is committed; when it returns a
     /// failure, what was decided is.
     pub async fn call(&self, request: CallRequest) -> Result<CallReply, CallFailure> {
+        self.attempts(request, None).await
+    }
+
+    /// The same, with `listener` told of the answer while it comes, where the request asks for a stream and the
+    /// model answers with one. What it was told in the end is the text of the reply.
+    pub async fn call_listening(
+        &self,
+        request: CallRequest,
+        listener: &mut dyn Listener,
+    ) -> Result<CallReply, CallFailure> {
+        self.attempts(request, Some(Live::new(listener))).await
+    }
+
+    async fn attempts(
+        &self,
+        request: CallRequest,
+        mut live: Option<Live<'_>>,
+    ) -> Result<CallReply, CallFailure> {
         let policy = &self.governor().policy().snapshot;
         admit::check(policy, &request)?;
         let _in_flight = self.in_flight();
@@ -29,11 +48,14 @@ impl Run {
         for number in 1..=attempts_max {
             let attempt = Attempt { run: self, request: &request, body: &body, call, number };
             let decision = self.route(call, number, &facts, &earlier);
-            let made = attempt.make(decision, std::mem::take(&mut pending), &summaries).await;
+            let made = attempt.make(decision, std::mem::take(&mut pending), &summaries, live.as_mut()).await;
             match made.map_err(|ended| with_detail(ended, failure.take()))? {
                 Ended::Answered(mut reply) => {
                     summaries.append(&mut reply.attempts);
                     reply.attempts = summaries;
+                    if live.is_some_and(|mut live| !live.finish(&reply.text)) {
+                        return Err(attempt.told_otherwise().await);
+                    }
                     return Ok(*reply);
                 }
                 Ended::Failed { summary, as_earlier, retry_after_ms, step, detail, hint } => {

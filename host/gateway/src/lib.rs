@@ -11,6 +11,7 @@ mod call;
 mod doors;
 mod filter;
 mod health;
+mod listen;
 mod record;
 mod redact;
 mod reply;
@@ -20,6 +21,7 @@ mod run;
 
 pub use admit::{CallRequest, PROMPT_BYTES_MAX};
 pub use doors::{Note, recorded_answer};
+pub use listen::Listener;
 pub use reply::{AttemptSummary, CallFailure, CallReply};
 pub use run::{Gateway, Parts, Run, RunOptions, StartError};
 

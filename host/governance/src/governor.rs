@@ -5,6 +5,7 @@ use crate::guard::KnownValues;
 use crate::memo::Memo;
 use crate::probe::ProbeWalk;
 use crate::redact::{Blocked, Direction, Scan, Scanned};
+use crate::stream::TextStream;
 use crate::tag::Tagger;
 use crate::{capture, route};
 use sluice_core::contract::about::{Description, PluginRef};
@@ -242,6 +243,14 @@ impl Governor {
         let egress = if redacts { Egress::Redact } else { Egress::Off };
         let scanned = self.scan(scope, egress).body(Direction::Response, raw);
         (self.applied(scope, "response", egress, &scanned), scanned)
+    }
+
+    /// Scans one text of an answer while it comes: what is handed on is what [`Governor::scan_response`] makes of
+    /// the whole. `path` and `key` are those of its leaf in the whole body.
+    pub fn stream_response<'a>(&'a self, scope: ScanScope<'a>, path: &str, key: &str) -> TextStream<'a> {
+        let redacts = self.snapshot().governance.security.redaction.responses;
+        let egress = if redacts { Egress::Redact } else { Egress::Off };
+        TextStream::new(self.scan(scope, egress), path, key)
     }
 
     /// Redacts a text that goes into the record alone: `labels` of a call, an `exchange` of a probe, the

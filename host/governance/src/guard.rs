@@ -2,6 +2,7 @@
 //! variables of the policy's patterns), in the forms that they take on their way. Independent of the
 //! redactor plugin: swapping that cannot switch this off.
 
+use crate::stream::open_from;
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -26,6 +27,9 @@ const KNOWN_VALUE_BYTES_MAX: usize = 16 << 10;
 /// hex and JSON-escaped form.
 pub struct KnownValues {
     automaton: Option<AhoCorasick>,
+    /// Sorted, for streams: may what is there become one of them?
+    forms: Vec<Zeroizing<String>>,
+    longest_form: usize,
     count: usize,
 }
 
@@ -68,7 +72,9 @@ impl KnownValues {
                 .map_err(GuardError::Build)?;
             Some(built)
         };
-        Ok(KnownValues { automaton, count: values.len() })
+        forms.sort_unstable_by(|one, two| one.as_bytes().cmp(two.as_bytes()));
+        let longest_form = forms.iter().map(|form| form.len()).max().unwrap_or(0);
+        Ok(KnownValues { automaton, forms, longest_form, count: values.len() })
     }
 
     /// How many values are guarded.
@@ -90,6 +96,27 @@ impl KnownValues {
             spans = united(spans);
         }
         spans
+    }
+}
+
+impl KnownValues {
+    /// From where on `bytes` may be the beginning of a known value, in any form, that later bytes complete; the
+    /// length where there is none.
+    pub(crate) fn open_from(&self, bytes: &[u8]) -> usize {
+        if self.forms.is_empty() {
+            return bytes.len();
+        }
+        // Half of an encoded byte says nothing yet.
+        let half = match bytes {
+            [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
+            [.., b'%'] => 1,
+            _ => 0,
+        };
+        let whole = &bytes[..bytes.len() - half];
+        let plain = open_from(whole, &self.forms, self.longest_form);
+        let decoded = PercentDecoded::of(whole)
+            .map(|decoded| decoded.from[open_from(&decoded.bytes, &self.forms, self.longest_form)]);
+        plain.min(decoded.unwrap_or(plain))
     }
 }
 

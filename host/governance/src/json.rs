@@ -17,6 +17,8 @@ pub struct Leaf {
     pub at: Range<usize>,
     /// Unescaped. A lone surrogate reads as U+FFFD.
     pub text: String,
+    /// Left out whole, for the path that it was read from. Set by whoever knows of paths.
+    pub excluded: bool,
 }
 
 /// Why a text is not JSON.
@@ -163,7 +165,7 @@ impl Walk<'_> {
         *keys += 1;
         key.clone_from(&text);
         self.path.push(&text);
-        self.out.push(Leaf { path, key: None, at, text });
+        self.out.push(Leaf { path, key: None, at, text, excluded: false });
         self.space();
         if self.bytes.get(self.at) != Some(&b':') {
             return self.fail("a colon is missing");
@@ -247,7 +249,8 @@ impl Walk<'_> {
             Level::Object { key, .. } => Some(key.clone()),
             Level::Array { .. } => None,
         });
-        self.out.push(Leaf { path: cut(&self.path.text).to_owned(), key, at: start..self.at, text });
+        let path = cut(&self.path.text).to_owned();
+        self.out.push(Leaf { path, key, at: start..self.at, text, excluded: false });
         Ok(())
     }
 

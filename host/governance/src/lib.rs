@@ -4,6 +4,7 @@
 //! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
 
 pub mod capture;
+mod excluded;
 pub mod governor;
 pub mod guard;
 pub mod json;
@@ -13,11 +14,14 @@ pub mod probe;
 pub mod redact;
 pub mod restore;
 pub mod route;
+pub mod stream;
 pub mod tag;
 
+pub use excluded::EXCLUDED_PATH_RULE;
 pub use governor::{Governor, GovernorError, ScanScope};
 pub use guard::{KNOWN_VALUE_RULE, KnownValues};
 pub use ledger::Ledger;
 pub use memo::Memo;
 pub use redact::{Blocked, Direction, Scanned};
+pub use stream::TextStream;
 pub use tag::Tagger;

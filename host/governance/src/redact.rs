@@ -1,5 +1,6 @@
 //! Redaction: leaves out, spans back, placeholders in. The plugin finds; the host owns the bytes.
 
+use crate::excluded::{self, EXCLUDED_PATH_RULE};
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
 use crate::memo::Memo;
@@ -37,7 +38,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Direction::Request => "request",
             Direction::Response => "response",
@@ -116,12 +117,21 @@ struct Piece {
 }
 
 /// A span that is going to be replaced.
-struct Cut {
-    at: Range<usize>,
-    rule: String,
+#[derive(Clone)]
+pub(crate) struct Cut {
+    pub at: Range<usize>,
+    pub rule: String,
     confidence_permille: u32,
     /// Holds a value that the host's guard knows: replaced wherever it goes.
     known: bool,
+}
+
+impl Cut {
+    /// All of a leaf that is left out for its path.
+    fn whole(leaf: &Leaf) -> Cut {
+        let rule = EXCLUDED_PATH_RULE.to_owned();
+        Cut { at: 0..leaf.text.len(), rule, confidence_permille: 1000, known: false }
+    }
 }
 
 impl Scan<'_> {
@@ -130,10 +140,18 @@ impl Scan<'_> {
         if raw.len() > BODY_BYTES_MAX {
             return Err(Blocked::TooLarge);
         }
-        let pieces = pieces(json::leaves(raw).map_err(Blocked::NotJson)?, "", NESTING_MAX);
+        let leaves = json::leaves(raw).map_err(Blocked::NotJson)?;
+        let excluded = excluded::pointers(&leaves);
+        let pieces = pieces(leaves, "", NESTING_MAX, &excluded);
         let mut flat = Vec::new();
         flatten(&pieces, &mut flat);
-        let (cuts, fuel_used) = self.find(direction, &flat)?;
+        let (mut cuts, fuel_used) = self.find(direction, &flat)?;
+        for (leaf, cuts) in flat.iter().zip(&mut cuts).filter(|(leaf, _)| leaf.excluded) {
+            if !leaf.text.is_empty() && !excluded::is_left_out(&leaf.text) {
+                cuts.push(Cut::whole(leaf));
+                *cuts = joined(std::mem::take(cuts));
+            }
+        }
         let mut done = Done {
             scan: self,
             cuts: cuts.into_iter(),
@@ -150,7 +168,13 @@ impl Scan<'_> {
         if text.len() > BODY_BYTES_MAX {
             return Err(Blocked::TooLarge);
         }
-        let leaf = Leaf { path: String::new(), key: None, at: 0..text.len(), text: text.to_owned() };
+        let leaf = Leaf {
+            path: String::new(),
+            key: None,
+            at: 0..text.len(),
+            text: text.to_owned(),
+            excluded: false,
+        };
         let flat = [&leaf];
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
         let mut done = Done {
@@ -184,7 +208,7 @@ impl Scan<'_> {
     }
 
     /// One result a field, out of the sandbox.
-    fn ask(&self, fields: &[Field<'_>]) -> Result<(Vec<FieldResult>, u64), Blocked> {
+    pub(crate) fn ask(&self, fields: &[Field<'_>]) -> Result<(Vec<FieldResult>, u64), Blocked> {
         let called = self
             .redactor
             .scan(self.config, fields)
@@ -216,11 +240,18 @@ impl Scan<'_> {
     }
 
     fn cuts(&self, leaf: &Leaf, spans: Vec<Span>) -> Result<Vec<Cut>, Blocked> {
+        let mut cuts = self.plugin_cuts(&leaf.text, spans)?;
+        cuts.extend(self.guard_cuts(&leaf.text));
+        Ok(joined(cuts))
+    }
+
+    /// The redactor's spans, held against its contract.
+    pub(crate) fn plugin_cuts(&self, text: &str, spans: Vec<Span>) -> Result<Vec<Cut>, Blocked> {
         let broken = || Blocked::Redactor(FaultCode::BrokenContract);
         let mut cuts = Vec::with_capacity(spans.len());
         for span in spans {
             let at = span.start as usize..span.end as usize;
-            if at.is_empty() || leaf.text.get(at.clone()).is_none() || !self.rules.contains(&span.rule) {
+            if at.is_empty() || text.get(at.clone()).is_none() || !self.rules.contains(&span.rule) {
                 return Err(broken());
             }
             cuts.push(Cut {
@@ -230,10 +261,32 @@ impl Scan<'_> {
                 known: false,
             });
         }
-        for at in self.guard.spans(leaf.text.as_bytes()) {
-            cuts.push(Cut { at, rule: KNOWN_VALUE_RULE.to_owned(), confidence_permille: 1000, known: true });
+        cuts.sort_by_key(|cut| (cut.at.start, std::cmp::Reverse(cut.at.end)));
+        Ok(cuts)
+    }
+
+    /// Known values.
+    pub(crate) fn guard_cuts(&self, text: &str) -> Vec<Cut> {
+        let known =
+            |at| Cut { at, rule: KNOWN_VALUE_RULE.to_owned(), confidence_permille: 1000, known: true };
+        self.guard.spans(text.as_bytes()).into_iter().map(known).collect()
+    }
+
+    /// What stands in the place of `secret` in what leaves.
+    pub(crate) fn on_the_wire(&self, cut: &Cut, secret: &str) -> String {
+        match self.replaces(cut) {
+            true => placeholder(&cut.rule, &self.tagger.tag(secret.as_bytes())),
+            false => secret.to_owned(),
         }
-        Ok(merge(cuts))
+    }
+
+    /// Whether policy replaces it in what leaves. Known values pass nowhere.
+    fn replaces(&self, cut: &Cut) -> bool {
+        cut.known || (self.egress == Egress::Redact && self.is_sure(cut))
+    }
+
+    fn is_sure(&self, cut: &Cut) -> bool {
+        cut.confidence_permille >= self.confidence_permille_min
     }
 
     fn finish(
@@ -280,19 +333,27 @@ fn field<'a>(direction: Direction, leaf: &'a Leaf) -> Field<'a> {
 }
 
 /// Opens JSON texts inside strings. What does not parse is a string like any other.
-fn pieces(leaves: Vec<Leaf>, prefix: &str, depth: usize) -> Vec<Piece> {
+fn pieces(leaves: Vec<Leaf>, prefix: &str, depth: usize, excluded: &[String]) -> Vec<Piece> {
     leaves
         .into_iter()
         .map(|mut leaf| {
             leaf.path.insert_str(0, prefix);
-            let looks_nested = depth > 0 && leaf.text.trim_start().starts_with(['{', '[']);
+            // Keys give a body its shape: they are scanned like any text, and stay.
+            leaf.excluded =
+                !leaf.path.contains("/#key/") && excluded.iter().any(|at| is_under(&leaf.path, at));
+            let looks_nested = depth > 0 && !leaf.excluded && leaf.text.trim_start().starts_with(['{', '[']);
             let nested = if looks_nested { json::leaves(&leaf.text).ok() } else { None };
             // A list of numbers has no leaves of its own: then the text itself is what is scanned.
             let nested = nested.filter(|inner| !inner.is_empty());
-            let nested = nested.map(|inner| pieces(inner, &leaf.path, depth - 1));
+            let nested = nested.map(|inner| pieces(inner, &leaf.path, depth - 1, &[]));
             Piece { leaf, nested }
         })
         .collect()
+}
+
+/// Whether a pointer leads into, or to, the value at another.
+fn is_under(path: &str, at: &str) -> bool {
+    path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn flatten<'a>(pieces: &'a [Piece], out: &mut Vec<&'a Leaf>) {
@@ -304,15 +365,17 @@ fn flatten<'a>(pieces: &'a [Piece], out: &mut Vec<&'a Leaf>) {
     }
 }
 
-/// Overlapping and touching spans become one: the union, under the rule of the surest (of equals, the
-/// longest) part.
-fn merge(mut cuts: Vec<Cut>) -> Vec<Cut> {
+/// Overlapping spans become one: the union, under the rule of the surest (of equals, the longest) part. So do two
+/// of one rule that touch: a stream that was cut between them could not tell them from one.
+pub(crate) fn joined(mut cuts: Vec<Cut>) -> Vec<Cut> {
     cuts.sort_by_key(|cut| (cut.at.start, std::cmp::Reverse(cut.at.end)));
     let mut merged: Vec<(Cut, usize)> = Vec::with_capacity(cuts.len());
     for cut in cuts {
         let length = cut.at.len();
         match merged.last_mut() {
-            Some((last, best)) if cut.at.start < last.at.end => {
+            Some((last, best))
+                if cut.at.start < last.at.end || (cut.at.start == last.at.end && cut.rule == last.rule) =>
+            {
                 last.at.end = last.at.end.max(cut.at.end);
                 last.known |= cut.known;
                 if (cut.confidence_permille, length) > (last.confidence_permille, *best) {
@@ -376,9 +439,8 @@ impl Done<'_, '_> {
             record.push_str(between);
             record.push_str(&mark);
             wire.push_str(between);
-            let sure = cut.confidence_permille >= self.scan.confidence_permille_min;
-            self.sure += usize::from(sure);
-            let replaced = cut.known || (self.scan.egress == Egress::Redact && sure);
+            self.sure += usize::from(self.scan.is_sure(&cut));
+            let replaced = self.scan.replaces(&cut);
             wire.push_str(if replaced { &mark } else { secret });
             if replaced && !cut.known {
                 self.restorer.remember(&mark, secret);

@@ -7,6 +7,7 @@
 
 use crate::guard::KNOWN_VALUE_RULE;
 use crate::json;
+use crate::stream::open_from;
 use crate::tag::placeholder;
 use sluice_core::Secret;
 use sluice_core::record::Finding;
@@ -40,6 +41,17 @@ impl Restorer {
             return text.to_owned();
         }
         self.restore_nested(text, NESTING_MAX)
+    }
+
+    /// The same for a text that comes in pieces. The end of a piece that may be the beginning of a placeholder
+    /// waits in `held` for the next one.
+    pub fn restore_piece(&self, held: &mut String, piece: &str) -> String {
+        held.push_str(piece);
+        let marks: Vec<&String> = self.0.keys().collect();
+        let longest = marks.iter().map(|mark| mark.len()).max().unwrap_or(0);
+        let open = held.floor_char_boundary(open_from(held.as_bytes(), &marks, longest));
+        let rest = held.split_off(open);
+        self.replace(&std::mem::replace(held, rest))
     }
 
     fn stands_in(&self, text: &str) -> bool {
@@ -141,6 +153,27 @@ mod tests {
         assert_eq!(restorer.restore(&text), want);
         assert_eq!(restorer.restore("nothing here"), "nothing here");
         assert_eq!(format!("{restorer:?}"), "Restorer(1 placeholders)");
+    }
+
+    #[test]
+    fn pieces_are_restored_like_the_whole() {
+        let other = "[REDACTED:jwt:8899aabbccddeeff]";
+        let restorer = restorer(&[(MARK, "opensesame"), (other, "é[REDACTED:")]);
+        let text =
+            format!("é [RED {MARK}{other}[REDACTED:[REDACTED:jwt:8899aabbccddeeff] {MARK} [REDACTED:jw");
+        let whole = restorer.restore(&text);
+        for size in 1..text.len() {
+            let (mut held, mut told, mut rest) = (String::new(), String::new(), text.as_str());
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(rest.ceil_char_boundary(size.min(rest.len())));
+                let more = restorer.restore_piece(&mut held, piece);
+                assert!(!more.contains("opensesam") || more.contains("opensesame"));
+                told.push_str(&more);
+                rest = after;
+            }
+            assert_eq!(format!("{told}{held}"), whole, "{size}");
+            assert_eq!(held, "[REDACTED:jw", "only what may become a placeholder waits");
+        }
     }
 
     #[test]

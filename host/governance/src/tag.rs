@@ -7,6 +7,9 @@ use sha2::Sha256;
 /// Bytes of the tag: 64 bits, so that two secrets of a run do not meet by chance.
 const TAG_BYTES: usize = 8;
 
+/// Hex digits of the tag.
+pub(crate) const TAG_DIGITS: usize = 2 * TAG_BYTES;
+
 /// Makes the tags of one run. The key is derived from the workspace key and the run, and stays in memory.
 #[derive(Clone)]
 pub struct Tagger(Hmac<Sha256>);

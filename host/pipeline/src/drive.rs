@@ -9,7 +9,7 @@ use sluice_context::stages::{after, name};
 use sluice_context::{MergeMode, merge, plan_of};
 use sluice_core::record::{SpecIdentity, StageEnd, Verdict};
 use sluice_core::uri::Resource;
-use sluice_core::{EventKind, LogicalUri, Risk, RunId, SpecId, Stage};
+use sluice_core::{EventKind, LogicalUri, Risk, RunId, SpecId, Stage, Timestamp};
 use sluice_gateway::{Gateway, Note, Run, RunOptions};
 use std::path::PathBuf;
 
@@ -245,9 +245,10 @@ impl<'s, S: Surroundings> Course<'s, S> {
         if *self.interrupt.borrow() { Err(Stop::Interrupted(stage)) } else { Ok(()) }
     }
 
-    /// The signed mark after a stage: the one place where a run makes one.
+    /// The signed mark after a stage, and the sealed file of what it covers.
     pub(crate) async fn mark(&self, label: &str) -> Result<(), CapsuleError> {
-        self.run.checkpoint(label).await.map(drop)
+        let checkpoint = self.run.checkpoint(label).await?;
+        seal(&self.gateway, checkpoint.at).await
     }
 
     fn publish(&mut self, end: &StageEnd) -> Result<(), Ended<S::Failure>> {
@@ -270,10 +271,20 @@ impl<'s, S: Surroundings> Course<'s, S> {
             self.mark("merged").await?;
         }
         let gateway = self.gateway.clone();
-        self.run.finish(if verdict.unlocks() { "ok" } else { "refused" }).await?;
+        let last = self.run.finish(if verdict.unlocks() { "ok" } else { "refused" }).await?;
+        seal(&gateway, last.at).await.map_err(Stop::Unsealed)?;
         let events = gateway.parts().writer.reader()?.run_events(&run_id)?.events;
         Ok(Outcome { summary: Summary::of(&events), run_id, verdict })
     }
+}
+
+/// Writes what is signed and in no sealed file yet. It blocks, so it does so elsewhere; what it cannot write now, the next
+/// one writes.
+async fn seal(gateway: &Gateway, at: Timestamp) -> Result<(), CapsuleError> {
+    let writer = gateway.parts().writer.clone();
+    let sealed = tokio::task::spawn_blocking(move || writer.seal(at).map(drop)).await;
+    // A thread that is gone sealed nothing, or a part: the record says which.
+    sealed.unwrap_or(Err(CapsuleError::Closed))
 }
 
 /// The specification before redaction, as the record knows it.

@@ -71,6 +71,9 @@ pub enum Stop {
     /// The record cannot be written or read.
     #[error("the record could not be written")]
     Record(#[from] CapsuleError),
+    /// The run has ended and is signed, and the sealed file of its last part is not there.
+    #[error("the run came to its end, but its last sealed file could not be written")]
+    Unsealed(#[source] CapsuleError),
     /// The run cannot begin or go on.
     #[error("the run cannot go on")]
     Start(#[from] StartError),

@@ -1,7 +1,7 @@
 //! One attempt at a model, over HTTP.
 
 use crate::call::{Answer, CallProblem};
-use crate::dialect::{self, BODY_BYTES_MAX, Shape, StreamDecoder, anthropic_messages};
+use crate::dialect::{self, BODY_BYTES_MAX, Shape, StreamDecoder, StreamedText, anthropic_messages};
 use crate::endpoint::{self, Endpoint, UrlProblem};
 use crate::transport::{Head, Transport, sending_problem};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +18,9 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 /// the end mark or right behind it, and a connection whose body was read to its end can serve again; a
 /// server that holds it back must not hold the answer back.
 const TAIL_WAIT: Duration = Duration::from_millis(20);
+
+/// Who listens to an answer on its way.
+pub type OnText<'a> = &'a mut (dyn FnMut(StreamedText<'_>) + Send);
 
 /// No client could be built.
 #[derive(Debug, thiserror::Error)]
@@ -123,9 +126,22 @@ impl Client {
         stream: bool,
         timeout: Duration,
     ) -> Result<Reply, CallError> {
+        self.send_listening(endpoint, body, stream, timeout, &mut |_| {}).await
+    }
+
+    /// The same, with `on_text` told of the answer's text whenever more of it has come: each time all of it so
+    /// far. An answer that does not come as a stream is not told of.
+    pub async fn send_listening(
+        &self,
+        endpoint: &Endpoint,
+        body: Cleared,
+        stream: bool,
+        timeout: Duration,
+        on_text: OnText<'_>,
+    ) -> Result<Reply, CallError> {
         let started = Instant::now();
         let mut head = None;
-        let attempt = self.attempt(endpoint, body, stream, &mut head);
+        let attempt = self.attempt(endpoint, body, stream, &mut head, on_text);
         let result = tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
             Err(CallProblem::new(AttemptOutcome::Timeout, "no whole answer within the deadline"))
         });
@@ -152,6 +168,7 @@ impl Client {
         body: Cleared,
         stream: bool,
         head: &mut Option<Head>,
+        on_text: OnText<'_>,
     ) -> Result<Answer, CallProblem> {
         let url = endpoint::join(&endpoint.base_url, dialect::path(endpoint.dialect)).map_err(url_problem)?;
         let mut headers = auth_headers(endpoint, &url)?;
@@ -161,12 +178,17 @@ impl Client {
         let request = self.transport.for_url(&url)?.post(url).headers(headers).body(body.into_body());
         let response = request.send().await.map_err(|error| sending_problem(&error))?;
         let head = head.insert(Head::of(&response));
-        let answer = receive(endpoint.dialect, head, response).await?;
+        let answer = receive(endpoint.dialect, head, response, on_text).await?;
         Ok(Answer { loopback: answer.loopback || head.loopback, ..answer })
     }
 }
 
-async fn receive(dialect: Dialect, head: &Head, response: Response) -> Result<Answer, CallProblem> {
+async fn receive(
+    dialect: Dialect,
+    head: &Head,
+    response: Response,
+    on_text: OnText<'_>,
+) -> Result<Answer, CallProblem> {
     if !head.is_success() {
         // Whatever breaks while an error is read, the status has said what matters.
         let body = read_body(response, ERROR_BODY_BYTES_MAX).await;
@@ -176,7 +198,7 @@ async fn receive(dialect: Dialect, head: &Head, response: Response) -> Result<An
         return Err(CallProblem::bad("the answer is compressed, which was not asked for"));
     }
     match Shape::of(&head.content_type) {
-        Shape::Stream => receive_stream(dialect, response).await,
+        Shape::Stream => receive_stream(dialect, response, on_text).await,
         shape => {
             let body = read_body(response, BODY_BYTES_MAX).await;
             match body.end {
@@ -188,11 +210,20 @@ async fn receive(dialect: Dialect, head: &Head, response: Response) -> Result<An
     }
 }
 
-async fn receive_stream(dialect: Dialect, mut response: Response) -> Result<Answer, CallProblem> {
+async fn receive_stream(
+    dialect: Dialect,
+    mut response: Response,
+    on_text: OnText<'_>,
+) -> Result<Answer, CallProblem> {
     let mut decoder = StreamDecoder::new(dialect);
     while !decoder.is_done() {
         match response.chunk().await {
-            Ok(Some(chunk)) => decoder.push(&chunk)?,
+            Ok(Some(chunk)) => {
+                decoder.push(&chunk)?;
+                if let Some(text) = decoder.text() {
+                    on_text(text);
+                }
+            }
             Ok(None) => break,
             Err(_) => return Err(CallProblem::bad("the connection broke inside the stream")),
         }

@@ -28,7 +28,7 @@ mod exchange;
 mod transport;
 
 pub use call::{Answer, CallProblem, ChatCall, Message};
-pub use client::{CallError, Client, ProviderError, Reply};
-pub use dialect::{StreamDecoder, decode, encode};
+pub use client::{CallError, Client, OnText, ProviderError, Reply};
+pub use dialect::{StreamDecoder, StreamedText, decode, encode};
 pub use endpoint::{Endpoint, UrlProblem};
 pub use keys::{KeyProblem, OperatorFile};

@@ -2,7 +2,7 @@
 
 use super::{SqliteJournal, storage};
 use crate::error::CapsuleError;
-use crate::journal::{Batch, Head};
+use crate::journal::{Batch, Head, SealRow};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use sluice_core::Digest;
 use std::collections::HashMap;
@@ -13,7 +13,10 @@ const INSERT_EVENT: &str = "INSERT INTO events(position, run, seq, uri, type, at
 const INSERT_BLOB: &str = "INSERT INTO blobs(position, digest, bytes) VALUES (?1, ?2, ?3)";
 const INSERT_NAME: &str = "INSERT INTO names(position, uri, digest, media_type) VALUES (?1, ?2, ?3, ?4)";
 const INSERT_CHECKPOINT: &str = "INSERT INTO checkpoints(number, position, manifest) VALUES (?1, ?2, ?3)";
-const INSERT_SEAL: &str = "INSERT INTO seals(first, last, root, path, file) VALUES (?1, ?2, ?3, ?4, ?5)";
+// A file that was written anew keeps its place and its root, and may have other bytes.
+const PUT_SEAL: &str = "INSERT INTO seals(first, last, root, path, file) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT(first) DO UPDATE SET path = excluded.path, file = excluded.file \
+    WHERE last = excluded.last AND root = excluded.root";
 const PUT_HEAD: &str = "INSERT INTO heads(run, seq, hash) VALUES (?1, ?2, ?3) \
     ON CONFLICT(run) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
 
@@ -29,6 +32,7 @@ impl SqliteJournal {
         continues(&transaction, batch)?;
         let heads = new_heads(&transaction, batch)?;
         insert(&transaction, batch, &heads).map_err(commit)?;
+        batch.seal.as_ref().map_or(Ok(()), |seal| put_seal(&transaction, seal))?;
         transaction.commit().map_err(commit)
     }
 }
@@ -126,16 +130,30 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch, heads: &HashMap<&str, He
             checkpoint.manifest
         ])?;
     }
-    if let Some(seal) = &batch.seal {
-        transaction.prepare_cached(INSERT_SEAL)?.execute(params![
-            as_i64(seal.first),
-            as_i64(seal.last),
-            seal.root.as_bytes(),
-            seal.path,
-            seal.file.as_bytes()
-        ])?;
-    }
     Ok(())
+}
+
+fn put_seal(transaction: &Transaction<'_>, seal: &SealRow) -> Result<(), CapsuleError> {
+    let commit = |error| storage("commit", error);
+    let changed = transaction
+        .prepare_cached(PUT_SEAL)
+        .and_then(|mut statement| {
+            statement.execute(params![
+                as_i64(seal.first),
+                as_i64(seal.last),
+                seal.root.as_bytes(),
+                seal.path,
+                seal.file.as_bytes()
+            ])
+        })
+        .map_err(commit)?;
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(CapsuleError::Conflict(format!(
+        "a sealed file with other frames is recorded from position {}",
+        seal.first
+    )))
 }
 
 /// SQLite's integers are signed. Positions count events: none ever comes near the limit.

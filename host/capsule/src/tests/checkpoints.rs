@@ -3,9 +3,9 @@
 use super::*;
 use crate::checkpoint::{self, CheckpointWalk};
 use crate::lock::WriterLock;
-use crate::merkle::MerkleTree;
 use crate::{CapsuleError, FlawKind, Identity, SignedCheckpoint, SqliteJournal, Statement, lock_path};
 use sluice_core::canonical;
+use sluice_core::merkle::MerkleTree;
 
 #[test]
 fn statements_cover_everything_and_follow_each_other() {
@@ -135,7 +135,7 @@ fn more_frames_than_one_checkpoint_takes_make_several() {
         let lock = WriterLock::acquire(&lock_path(&state), "a test").unwrap();
         let path = path.clone();
         let opener = Box::new(move |_| Ok(Box::new(SqliteJournal::open(&path)?) as Box<dyn crate::Journal>));
-        Writer::start(&state, capsule.key(), Arc::new(NoGuard), lock, opener, 10).unwrap()
+        Writer::start(&state, capsule.key(), Arc::new(NoGuard), lock, engine(opener, 10)).unwrap()
     };
     let writer = open();
     put_policy(&writer);

@@ -65,7 +65,8 @@ fn faulty(capsule: &Capsule) -> (Writer, Arc<Mutex<Plan>>) {
     });
     let lock = WriterLock::acquire(&lock_path(&capsule.state()), "a test").unwrap();
     let writer =
-        Writer::start(&capsule.state(), capsule.key(), Arc::new(NoGuard), lock, opener, 1 << 16).unwrap();
+        Writer::start(&capsule.state(), capsule.key(), Arc::new(NoGuard), lock, engine(opener, 1 << 16))
+            .unwrap();
     put_policy(&writer);
     (writer, plan)
 }

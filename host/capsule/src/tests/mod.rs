@@ -4,12 +4,16 @@ mod checkpoints;
 mod damage;
 mod engine;
 mod failures;
+mod healing;
 mod hooked;
 mod locking;
 mod making;
 mod properties;
 mod reading;
+mod sealing;
+mod sealing_faults;
 mod tampering;
+mod unsealed;
 mod witness;
 mod writing;
 
@@ -169,6 +173,11 @@ fn made_sample() -> Capsule {
     append(&writer, "run-b", json!({"choose": "other-6"}));
     writer.close().unwrap();
     capsule
+}
+
+/// An engine on the real disk.
+pub(super) fn engine(opener: crate::clerk::Opener, frames_per_checkpoint: u64) -> crate::writer::Engine {
+    crate::writer::Engine { opener, frames_per_checkpoint, door: Arc::new(sluice_seal::Disk) }
 }
 
 /// Knows one value.

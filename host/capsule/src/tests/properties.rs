@@ -116,6 +116,23 @@ proptest! {
     }
 
     #[test]
+    fn sealed_files_say_what_the_journal_says(drafts in drafts(), group in 1..9_usize) {
+        let (capsule, events) = recorded(&drafts, group);
+        prop_assume!(!events.is_empty());
+        let writer = capsule.writer();
+        writer.checkpoint_and_seal(&events[0].run_id, "end", at(2), &policy()).unwrap();
+        let sealed = Reader::open_sealed(&[capsule.state()]).unwrap();
+        let report = sealed.verify().unwrap();
+        prop_assert!(report.is_sound(), "{:?}", report.flaws);
+        let journal = capsule.reader();
+        prop_assert_eq!(sealed.runs().unwrap(), journal.runs().unwrap());
+        for run in journal.runs().unwrap() {
+            let (ours, theirs) = (sealed.run_events(&run.run_id).unwrap(), journal.run_events(&run.run_id).unwrap());
+            prop_assert_eq!((ours.events, ours.signed_through), (theirs.events, theirs.signed_through));
+        }
+    }
+
+    #[test]
     fn any_altered_field_of_any_event_is_found(
         drafts in drafts(), group in 1..9_usize, row in any::<prop::sample::Index>(), column in 0..16_usize,
     ) {

@@ -1,7 +1,7 @@
 //! `/messages`: Anthropic.
 
-use super::Progress;
 use super::common::{append, error_inside, model_name, says_loopback, stop_word, tokens};
+use super::{Progress, StreamedText};
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse::Event;
 use serde_json::{Map, Value, json};
@@ -163,6 +163,14 @@ impl Fold {
             }
         }
         Ok(())
+    }
+
+    /// The first block of text.
+    pub(super) fn text(&self) -> Option<StreamedText<'_>> {
+        let is_text = |block: &Block| block.fields.get("type").and_then(Value::as_str) == Some("text");
+        let (index, block) = self.blocks.values().enumerate().find(|(_, block)| is_text(block))?;
+        let text = block.fields.get("text").and_then(Value::as_str)?;
+        Some(StreamedText { index, path: "/content/{}/text", key: "text", text })
     }
 
     pub(super) fn into_body(self) -> Value {

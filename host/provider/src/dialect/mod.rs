@@ -124,6 +124,25 @@ pub struct StreamDecoder {
     done: bool,
 }
 
+/// A text of an answer on its way: not redacted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StreamedText<'a> {
+    /// Position among the choices or blocks of the whole body.
+    pub index: usize,
+    /// JSON pointer of the leaf, `{}` being the position.
+    pub path: &'static str,
+    /// The leaf's key.
+    pub key: &'static str,
+    /// What has come of it.
+    pub text: &'a str,
+}
+
+impl std::fmt::Debug for StreamedText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StreamedText({} {}, {} bytes)", self.path, self.index, self.text.len())
+    }
+}
+
 #[derive(Debug)]
 enum Fold {
     OpenAi(openai_chat::Fold),
@@ -165,6 +184,15 @@ impl StreamDecoder {
     /// Whether the stream has said that it is complete.
     pub fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// The answer's text as far as it has come, with the place that it has in the body of the whole answer; of
+    /// several texts the first. `None` before there is one. It only ever grows.
+    pub fn text(&self) -> Option<StreamedText<'_>> {
+        match &self.fold {
+            Fold::OpenAi(fold) => fold.text(),
+            Fold::Anthropic(fold) => fold.text(),
+        }
     }
 
     /// Says that no more bytes come, and gives the whole answer.

@@ -1,7 +1,7 @@
 //! `/chat/completions`: OpenAI, SGLang, vLLM, llama.cpp, Gemini's compatible face.
 
-use super::Progress;
 use super::common::{append, error_inside, model_name, says_loopback, stop_word, tokens};
+use super::{Progress, StreamedText};
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse::Event;
 use serde_json::{Map, Value, json};
@@ -155,6 +155,13 @@ impl Fold {
             }
         }
         Ok(())
+    }
+
+    /// The first choice's, as in [`whole`].
+    pub(super) fn text(&self) -> Option<StreamedText<'_>> {
+        let choice = self.choices.get(&0)?;
+        let text = choice.message.get("content").and_then(Value::as_str)?;
+        Some(StreamedText { index: 0, path: "/choices/{}/message/content", key: "content", text })
     }
 
     pub(super) fn into_body(self) -> Value {
