@@ -170,6 +170,9 @@ def one(sluice, prepared, folder, delay, inside, bare, resumes):
     report = workspace.must("replay", run)
     if report["mismatched"] or report["signed_up_to"] != report["events"]:
         raise Failed(f"replay: {json.dumps(report)[:400]}")
+    sealed = workspace.must("replay", run, "--sealed", str(next(folder.rglob("*.mv2")).parent))
+    if sealed["mismatched"] or sealed["matched"] != report["matched"]:
+        raise Failed(f"replay of the sealed files: {json.dumps(sealed)[:400]}")
     return where
 
 

@@ -233,6 +233,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Record(error) => error.into(),
             StartError::Finished(_) => Failure::of(Exit::No, "run-finished", &error).maybe_hint(hint),
+            StartError::Staged(_) => Failure::of(Exit::No, "run-staged", &error).maybe_hint(hint),
             StartError::Unreadable(..) => {
                 Failure::of(Exit::No, "record-does-not-hold", &error).maybe_hint(hint)
             }

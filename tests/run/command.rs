@@ -2,7 +2,7 @@
 
 use crate::support::{SLUICE, Workspace, copy, ran, repository};
 use serde_json::Value;
-use sluice_loopback::{Loopback, Options, Route};
+use sluice_loopback::{Behaviour, Loopback, Options, Route, Rule};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -83,6 +83,23 @@ fn the_document_and_the_files_tell_the_same() {
     let report = workspace.json(&format!("replay {run}")).exits(0).json();
     assert_eq!((&report["mismatched"], report["stages"].as_array().unwrap().len()), (&0.into(), 6));
     workspace.json("capsule verify").exits(0);
+    // Each mark is sealed, and the sealed files alone prove the same.
+    let sealed = workspace.path(".speckit/capsule");
+    let elsewhere = Workspace::empty();
+    let mut files = 0;
+    for file in
+        crate::support::files(&sealed).iter().filter(|file| file.extension().is_some_and(|e| e == "mv2"))
+    {
+        fs::copy(file, elsewhere.path(file.file_name().unwrap().to_str().unwrap())).unwrap();
+        files += 1;
+    }
+    assert_eq!(files, 8);
+    let mut replay = crate::support::command(SLUICE, &elsewhere.home());
+    replay.args(["--json", "replay", run, "--sealed"]).arg(elsewhere.root());
+    let brought = ran(&mut replay, "").exits(0).json();
+    for what in ["matched", "mismatched", "events", "signed_up_to", "stages"] {
+        assert_eq!(brought[what], report[what], "{what}");
+    }
     // The same on a screen: a table, and how to go on.
     let mut command = workspace.command();
     let said = ran(command.arg("run").arg(spec()).arg("--loopback"), "").exits(0);
@@ -178,8 +195,34 @@ async fn a_stand_in_unlocks_nothing_and_a_run_stays_with_its_servers() {
     let mut command = workspace.command();
     command.args(["--json", "run"]).arg(&other).args(["--resume", &begun]);
     assert_eq!(ran(&mut command, "").exits(1).error().code, "other-spec");
+    // Nor does another verb put a call among its stages.
+    let call =
+        workspace.json(&format!("call hello --role judge --stage unlock --run {begun}")).exits(1).error();
+    assert_eq!(call.code, "run-staged");
     let words = format!("--spec-id another --resume {begun}");
     assert_eq!(ran(&mut run(&workspace, &words), "").exits(1).error().code, "other-spec");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_none_exits_one_and_says_how_to_go_on() {
+    let cases = [
+        (Behaviour::Leak("\u{1}\u{2}".to_owned()), "answer-unusable", "control characters"),
+        (Behaviour::Flood(1 << 20), "answer-unusable", "too long"),
+        (Behaviour::Fail(400), "no-answer", "stage plan stopped"),
+        (Behaviour::Garbage, "no-answer", "stage plan stopped"),
+    ];
+    for (behaviour, code, told) in cases {
+        let workspace = workspace();
+        let server = somewhere(&workspace).await;
+        server.add_rule(Rule::new(behaviour.clone()));
+        let failure = in_background(run(&workspace, "")).await.exits(1).error();
+        assert_eq!(failure.code, code, "{behaviour:?}: {}", failure.message);
+        assert!(failure.message.contains(told), "{behaviour:?}: {}", failure.message);
+        let begun = failure.document["run_id"].as_str().unwrap();
+        assert!(failure.hint.contains(&format!("--resume {begun}")), "{behaviour:?}: {}", failure.hint);
+        assert_eq!(stages(&workspace, begun).len(), 2, "{behaviour:?}: a begin and a stop");
+        workspace.json(&format!("replay {begun}")).exits(0);
+    }
 }
 
 #[test]
@@ -228,7 +271,6 @@ fn where_the_record_cannot_be_written_the_run_stops_and_goes_on_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_stops_it_and_says_how_to_go_on() {
-    use sluice_loopback::{Behaviour, Rule};
     let workspace = workspace();
     let server = somewhere(&workspace).await;
     server.add_rule(Rule::new(Behaviour::Ok).times(2));
@@ -243,7 +285,7 @@ async fn a_signal_stops_it_and_says_how_to_go_on() {
         let child = command.spawn().unwrap();
         let want = 3 * (at as u64 + 1);
         while server.requests_on(Route::Chat) + server.requests_on(Route::Messages) < want {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
         let mut kill = Command::new("kill");
         assert!(kill.arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap().success());

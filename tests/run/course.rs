@@ -361,6 +361,21 @@ async fn an_answer_that_was_acknowledged_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_cut_off_before_its_first_stage_stays_with_its_specification() {
+    let rig = setup().start().await;
+    let run = rig.run().await;
+    run.put_artifact(Stage::Plan, "spec.md", SPEC).await.unwrap();
+    let id = run.id().clone();
+    let other =
+        Order { spec: "# Something else\n".to_owned(), ..order(&rig, Risk::Normal, Some(id.clone())) };
+    let refused = part(&rig, &other).await;
+    assert!(matches!(refused.stopped(), Stop::OtherSpec { .. }), "{}", refused.stopped());
+    let same = part(&rig, &order(&rig, Risk::Normal, Some(id.clone()))).await;
+    assert!(same.outcome().verdict.unlocks());
+    rig.prove(&id);
+}
+
+#[tokio::test]
 async fn a_critic_speaks_on_the_side_and_blocks_nothing() {
     let critic =
         "[routing.cloud.sidecar-critic]\nmodels = [\"cloud/gemini-2.0-flash\"]\n\n[routing.reflex]\nenabled";

@@ -17,6 +17,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The verb whose runs go through stages. Replay holds each of their calls to a stage, so that nothing else may put one
+/// among them.
+const STAGED_VERB: &str = "run";
+
 /// Everything a gateway needs, each part made by the caller.
 pub struct Parts {
     /// Policy and plugins.
@@ -66,6 +70,9 @@ pub enum StartError {
     /// It has ended.
     #[error("run `{0}` has finished")]
     Finished(RunId),
+    /// It goes through stages, and this is no call of one.
+    #[error("run `{0}` goes through stages, and takes no other calls")]
+    Staged(RunId),
     /// The journal says no.
     #[error("the record could not be written")]
     Record(#[from] CapsuleError),
@@ -79,6 +86,7 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StartError::Finished(_) => Some("give another --run, or none to begin a new one".into()),
+            StartError::Staged(run) => Some(format!("`sluice run SPEC.md --resume {run}` goes on with it")),
             StartError::Record(error) => error.hint(),
             StartError::Unreadable(..) => Some("`sluice capsule verify` says what is damaged".into()),
         }
@@ -156,6 +164,10 @@ impl Gateway {
             Some(known) => restore(&id, &parts.governor.policy().snapshot.governance.budgets, &known.events)?,
             None => State::default(),
         };
+        let verb = known.as_ref().and_then(|known| known.events.first()?.payload.get("verb")?.as_str());
+        if verb == Some(STAGED_VERB) && parts.verb != STAGED_VERB {
+            return Err(StartError::Staged(id));
+        }
         let same_policy = known.as_ref().and_then(|known| known.events.last()).map(|event| &event.policy);
         let policy = bind(parts);
         let adopts = same_policy != Some(&policy);

@@ -150,6 +150,9 @@ impl<'s, S: Surroundings> Course<'s, S> {
     async fn take_specification(&mut self) -> Result<(), Ended<S::Failure>> {
         let (stage, name) = (Stage::Plan, name::SPEC);
         if let Some(text) = self.stored(stage, name)? {
+            if self.progress.spec.is_none() && !self.redacts_to(stage, &text) {
+                return Err(Stop::OtherSpec { run: self.run.id().clone() }.into());
+            }
             let uri = Some(self.uri(stage, name));
             let reference = reference(&self.gateway, self.run.id(), stage, name, &text, uri);
             self.materials.insert(reference, text);
@@ -163,6 +166,13 @@ impl<'s, S: Surroundings> Course<'s, S> {
         }
         self.keep(stage, name, text).await?;
         Ok(())
+    }
+
+    /// Whether the specification at hand is the one whose redacted text was recorded: asked where a run was cut off
+    /// before its first stage began, and with it the commitment that says so.
+    fn redacts_to(&self, stage: Stage, known: &str) -> bool {
+        let (_, redacted) = self.run.redact_text("specification", stage, &self.order.spec);
+        redacted.is_ok_and(|redacted| redacted == known)
     }
 
     /// A text as the record may hold it; what was found in it is recorded first.
