@@ -482,7 +482,7 @@ async fn a_run_goes_on_where_its_record_ends() {
     first.call(question("Plan this.")).await.unwrap();
     let spent = first.spent();
     drop(first);
-    let again = || RunOptions { id: Some(id.clone()), spec_id: None };
+    let again = || RunOptions { id: Some(id.clone()), ..RunOptions::default() };
     let second = rig.gateway.start(again()).await.unwrap();
     assert_eq!(second.spent(), spent);
     let reply = second.call(small_task("Write this function.")).await.unwrap();

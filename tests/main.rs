@@ -19,6 +19,8 @@ mod redaction;
 mod replay;
 /// A gateway with everything around it, in this process.
 mod rig;
+/// `sluice run`: six stages, what stops them, what goes on, what replay makes of it.
+mod run;
 /// Sealed files: made, verified, healed, replayed from.
 mod sealing;
 /// Answers that are handed on while they come.

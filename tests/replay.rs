@@ -9,14 +9,14 @@ use std::process::Command;
 
 /// One event as it is stored.
 #[derive(Clone)]
-struct Row {
+pub struct Row {
     position: i64,
     seq: i64,
-    kind: String,
+    pub kind: String,
     prev: Vec<u8>,
     hash: Vec<u8>,
     /// All that is hashed but `prev`.
-    document: Value,
+    pub document: Value,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -28,14 +28,16 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 impl Row {
-    fn all(journal: &Connection, run: &str) -> Vec<Row> {
+    pub fn all(journal: &Connection, run: &str) -> Vec<Row> {
         let mut select = journal.prepare("SELECT * FROM events WHERE run = ?1 ORDER BY seq").unwrap();
         let rows = select
             .query_map([run], |row| {
                 let blob = |name: &str| row.get::<_, Vec<u8>>(name);
                 let text = |name: &str| row.get::<_, Option<String>>(name);
                 let policy = text("policy_id")?;
-                let policy_uri = format!("mv2://demo/policy/{}", policy.clone().unwrap_or_default());
+                let uri = text("uri")?.unwrap_or_default();
+                let workspace = uri.split('/').nth(2).unwrap_or_default();
+                let policy_uri = format!("mv2://{workspace}/policy/{}", policy.clone().unwrap_or_default());
                 let payload = text("payload")?.unwrap_or_default();
                 Ok(Row {
                     position: row.get("position")?,
@@ -44,7 +46,7 @@ impl Row {
                     prev: blob("prev")?,
                     hash: blob("hash")?,
                     document: json!({
-                        "uri": text("uri")?, "type": text("type")?, "at": text("at")?, "run_id": run,
+                        "uri": uri, "type": text("type")?, "at": text("at")?, "run_id": run,
                         "seq": row.get::<_, i64>("seq")?, "branch": text("branch")?, "spec_id": text("spec")?,
                         "stage": text("stage")?, "role": text("role")?,
                         "payload": serde_json::from_str::<Value>(&payload).unwrap(),
@@ -65,7 +67,7 @@ impl Row {
         unhex(&sha256(sluice_core::canonical::to_string(&document).unwrap().as_bytes()))
     }
 
-    fn uri(&self) -> &str {
+    pub fn uri(&self) -> &str {
         self.document["uri"].as_str().unwrap()
     }
 }
@@ -81,8 +83,14 @@ fn forge(journal: &Connection, run: &str, kind: &str, alter: impl FnOnce(&mut Va
     let before = rows[at].document["payload"].clone();
     alter(&mut rows[at].document["payload"]);
     assert_ne!(rows[at].document["payload"], before, "nothing was altered");
+    rechain(journal, run, &mut rows, at);
+    rows[at].uri().to_owned()
+}
+
+/// Stores rows that were altered from `at` on, each chained to the one before.
+pub fn rechain(journal: &Connection, run: &str, rows: &mut [Row], at: usize) {
     for later in at..rows.len() {
-        if later > at {
+        if later > 0 {
             rows[later].prev = rows[later - 1].hash.clone();
         }
         rows[later].hash = rows[later].computed();
@@ -90,13 +98,12 @@ fn forge(journal: &Connection, run: &str, kind: &str, alter: impl FnOnce(&mut Va
         let payload = sluice_core::canonical::to_string(&row.document["payload"]).unwrap();
         journal
             .execute(
-                "UPDATE events SET payload = ?1, prev = ?2, hash = ?3 WHERE position = ?4",
-                params![payload, row.prev, row.hash, row.position],
+                "UPDATE events SET type = ?1, payload = ?2, prev = ?3, hash = ?4 WHERE position = ?5",
+                params![row.document["type"].as_str(), payload, row.prev, row.hash, row.position],
             )
             .unwrap();
     }
     set_head(journal, run, rows.last().unwrap());
-    rows[at].uri().to_owned()
 }
 
 fn set_head(journal: &Connection, run: &str, last: &Row) {
@@ -107,7 +114,7 @@ fn set_head(journal: &Connection, run: &str, last: &Row) {
 }
 
 /// Takes the events from `seq` on out of the run, and sets its head to what is left.
-fn cut(journal: &Connection, run: &str, count: usize) {
+pub fn cut(journal: &Connection, run: &str, count: usize) {
     let rows = Row::all(journal, run);
     let (kept, gone) = rows.split_at(rows.len() - count);
     for row in gone {

@@ -81,6 +81,7 @@ pub struct Setup {
     local: Vec<Rule>,
     cloud_url: Option<String>,
     keyless: bool,
+    verb: &'static str,
 }
 
 impl Setup {
@@ -94,7 +95,7 @@ impl Setup {
         ]);
         let policy = POLICY.to_owned();
         let (known, cloud, local) = (Vec::new(), Vec::new(), Vec::new());
-        Setup { policy, plugins, known, cloud, local, cloud_url: None, keyless: false }
+        Setup { policy, plugins, known, cloud, local, cloud_url: None, keyless: false, verb: "test" }
             .edit("restore = true\n", "")
             .edit("backoff_ms = 20", "backoff_ms = 1")
             .edit("backoff_ms_max = 200", "backoff_ms_max = 2")
@@ -139,6 +140,12 @@ impl Setup {
     /// Calls to the cloud go here.
     pub fn cloud_at(mut self, base_url: &str) -> Setup {
         self.cloud_url = Some(base_url.to_owned());
+        self
+    }
+
+    /// The verb that begins the runs.
+    pub fn verb(mut self, verb: &'static str) -> Setup {
+        self.verb = verb;
         self
     }
 
@@ -210,7 +217,7 @@ impl Setup {
             guard,
             clock: clock(),
             entropy: entropy(),
-            verb: "test".to_owned(),
+            verb: self.verb.to_owned(),
             version: "0.0.0".to_owned(),
             loopback: true,
         });
@@ -288,7 +295,8 @@ impl Rig {
 
     /// Replays the run offline and wants every decision to come out the same; returns the report.
     pub fn prove(&self, run: &RunId) -> sluice_replay::Report {
-        let options = sluice_replay::Options::default();
+        let patches = Some(sluice_pipeline::patch::outcomes as sluice_replay::PatchRule);
+        let options = sluice_replay::Options { patches, ..sluice_replay::Options::default() };
         let report = sluice_replay::replay(&self.reader(), run, engine(), &options).unwrap();
         assert!(report.is_proof(), "{:#?}", report.mismatches);
         report

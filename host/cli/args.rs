@@ -28,6 +28,8 @@ pub struct Cli {
 pub enum Verb {
     /// Six governed calls with a secret in them, a replay and a what-if, in a scratch workspace
     Demo(crate::demo::Args),
+    /// Take a specification through Plan, Tasks, Implement, Validate, Audit and Unlock
+    Run(crate::run::Args),
     /// Make one governed call
     Call(crate::call::Args),
     /// Tell in words why a call went the way it went

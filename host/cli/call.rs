@@ -73,7 +73,11 @@ pub fn run(context: &Context, args: Args) -> Result<Answer, Failure> {
     let workspace = context.workspace()?;
     let request = request(context, &args)?;
     let runtime = session::runtime()?;
-    let stand_in = if args.loopback { Some(runtime.block_on(start(context, &workspace))?) } else { None };
+    let stand_in = if args.loopback {
+        Some(runtime.block_on(start(context, &workspace, "every provider"))?)
+    } else {
+        None
+    };
     let places = |snapshot: &sluice_policy::PolicySnapshot| -> Result<Places, Failure> {
         match &stand_in {
             Some(loopback) => Ok(session::everywhere(snapshot, loopback)),
@@ -147,14 +151,18 @@ fn request(context: &Context, args: &Args) -> Result<CallRequest, Failure> {
 
 /// The stand-in lists every model that the policy names, so that a health probe finds its own there. A policy
 /// that does not parse is told of later, by whoever compiles it.
-async fn start(context: &Context, workspace: &crate::workspace::Workspace) -> Result<Loopback, Failure> {
+pub async fn start(
+    context: &Context,
+    workspace: &crate::workspace::Workspace,
+    whom: &str,
+) -> Result<Loopback, Failure> {
     let sources = crate::sources::Sources::read(workspace)?;
     let models = sources
         .parse()
         .map(|authored| authored.model_config.models.values().map(|model| model.model.clone()).collect());
     let loopback =
         session::stand_in(Options { models: models.unwrap_or_default(), ..Options::default() }).await?;
-    context.printer.say(format!("loopback: every provider is {}; no model is asked", loopback.base_url()));
+    context.printer.say(format!("loopback: {whom} is {}; no model is asked there", loopback.base_url()));
     Ok(loopback)
 }
 
@@ -166,7 +174,7 @@ async fn carry_out(
     args: &Args,
     request: CallRequest,
 ) -> Result<CallReply, Failure> {
-    let options = RunOptions { id: args.run.clone(), spec_id: args.spec_id.clone() };
+    let options = RunOptions { id: args.run.clone(), spec_id: args.spec_id.clone(), occasion: None };
     let run = session.gateway.start(options).await?;
     let id = run.id().clone();
     let outcome = match is_live(context, args) {
@@ -191,7 +199,7 @@ async fn carry_out(
 }
 
 /// Where no provider has a key, each is named: an unset variable is what a newcomer meets first.
-fn told(session: &Session, failure: CallFailure) -> Failure {
+pub fn told(session: &Session, failure: CallFailure) -> Failure {
     let keyless: Vec<KeyProblem> = match &failure {
         CallFailure::Failed { attempts, .. }
             if attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::MissingKey) =>

@@ -15,6 +15,7 @@ mod plugin;
 mod policy;
 mod printer;
 mod replay;
+mod run;
 mod scan;
 mod session;
 mod snapshots;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
 fn run(context: &Context, verb: Verb) -> Result<Answer, Failure> {
     match verb {
         Verb::Demo(args) => demo::run(context, args),
+        Verb::Run(args) => run::run(context, args),
         Verb::Call(args) => call::run(context, args),
         Verb::Why(args) => why::run(context, &args),
         Verb::Replay(args) => replay::run(context, &args),

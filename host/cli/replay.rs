@@ -61,7 +61,13 @@ pub fn prove(
     engine: &PluginEngine,
     with_router: Option<Artifact>,
 ) -> Result<Report, Failure> {
-    sluice_replay::replay(reader, run, engine, &Options { with_router }).map_err(|error| match error {
+    sluice_replay::replay(
+        reader,
+        run,
+        engine,
+        &Options { with_router, patches: Some(sluice_pipeline::patch::outcomes) },
+    )
+    .map_err(|error| match error {
         ReplayError::Capsule(CapsuleError::NotFound(_)) | ReplayError::NoSuchRun(_) => no_such_run(run),
         ReplayError::Capsule(error) => error.into(),
         ReplayError::Router(_) => Failure::of(Exit::No, "plugin-refused", &error).maybe_hint(error.hint()),

@@ -3,7 +3,7 @@
 use crate::Context;
 use crate::evidence;
 use crate::failure::{Exit, Failure};
-use crate::snapshots::{self, Store};
+use crate::snapshots::{self, Standing, Store};
 use crate::sources::Sources;
 use crate::workspace::Workspace;
 use sluice_capsule::Writer;
@@ -12,6 +12,7 @@ use sluice_gateway::{AttemptSummary, Endpoints, Gateway, Parts};
 use sluice_governance::Governor;
 use sluice_governance::governor::GovernorError;
 use sluice_loopback::{Loopback, Options};
+use sluice_plugin::PluginEngine;
 use sluice_policy::PolicySnapshot;
 use sluice_policy::snapshot::Provider;
 use sluice_provider::keys::resolve;
@@ -32,6 +33,8 @@ pub enum Places {
     },
     /// Stand-ins: base URL by provider. Others are not reached at all.
     Loopback(BTreeMap<String, String>),
+    /// Stand-ins for some; the others where policy says.
+    Beside(BTreeMap<String, String>, Box<Places>),
 }
 
 impl Endpoints for Places {
@@ -46,6 +49,10 @@ impl Endpoints for Places {
                 };
                 (provider.base_url.clone(), key)
             }
+            Places::Beside(places, others) => match places.get(name) {
+                Some(place) => (place.clone(), None),
+                None => return others.endpoint(name, provider),
+            },
             // A provider without a stand-in is nowhere: it must not be reached for real in its place.
             Places::Loopback(places) => {
                 (places.get(name).cloned().unwrap_or_else(|| NOWHERE.to_owned()), None)
@@ -93,24 +100,14 @@ impl Session {
         let guard = edge.guard(patterns)?;
         printer.use_guard(edge.printer_guard(patterns)?);
         let places = Arc::new(places(standing.snapshot())?);
-        let loopback = matches!(*places, Places::Loopback(_));
+        let loopback = matches!(*places, Places::Loopback(_) | Places::Beside(..));
         let writer =
             evidence::open_writer(context, &workspace.state(), guard.clone(), &format!("sluice {verb}"))?;
         if standing.is_new {
             Store::new(workspace).save(&standing, &writer)?;
             printer.say(format!("policy compiled: snapshot {}", standing.snapshot().policy_id));
         }
-        let mut fetch = |pinned: &sluice_policy::snapshot::PinnedPlugin| {
-            let missing = || -> Box<dyn std::error::Error + Send + Sync> { "its bytes were not read".into() };
-            standing.artifact(pinned.sha256).ok_or_else(missing)
-        };
-        let governor = match Governor::load(&engine, standing.loaded.clone(), &mut fetch) {
-            Ok(governor) => governor,
-            Err(error @ GovernorError::Missing(_)) => {
-                return Err(Failure::of(Exit::No, "snapshot-refused", &error));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let governor = govern(&engine, &standing)?;
         let gateway = Gateway::new(Parts {
             governor,
             writer: writer.clone(),
@@ -124,6 +121,43 @@ impl Session {
             loopback,
         });
         Ok(Session { gateway, places, writer })
+    }
+
+    /// A gateway under the policy as it is now, where its hash is another than that of `gateway`.
+    pub fn regoverned(
+        &self,
+        context: &Context,
+        workspace: &Workspace,
+        gateway: &Gateway,
+        places: impl FnOnce(&PolicySnapshot) -> Result<Places, Failure>,
+    ) -> Result<Option<Gateway>, Failure> {
+        let (edge, printer) = (&context.edge, &context.printer);
+        let engine = snapshots::engine(workspace)?;
+        let standing = snapshots::current_or_draft(edge, workspace, &engine, printer)?;
+        let parts = gateway.parts();
+        if standing.snapshot().hash == parts.governor.policy().snapshot.hash {
+            return Ok(None);
+        }
+        let patterns = &standing.snapshot().governance.security.redaction.env_patterns;
+        let guard = edge.guard(patterns)?;
+        printer.use_guard(edge.printer_guard(patterns)?);
+        let endpoints = Arc::new(places(standing.snapshot())?);
+        if standing.is_new {
+            Store::new(workspace).save(&standing, &self.writer)?;
+            printer.say(format!("policy compiled: snapshot {}", standing.snapshot().policy_id));
+        }
+        Ok(Some(Gateway::new(Parts {
+            governor: govern(&engine, &standing)?,
+            writer: self.writer.clone(),
+            client: Client::new()?,
+            endpoints,
+            guard,
+            clock: edge.clock.clone(),
+            entropy: edge.entropy.clone(),
+            verb: parts.verb.clone(),
+            version: parts.version.clone(),
+            loopback: parts.loopback,
+        })))
     }
 
     /// What is wrong with the keys of the providers that were tried, each once.
@@ -144,6 +178,19 @@ impl Session {
     pub fn close(self) -> Result<(), Failure> {
         drop(self.gateway);
         Ok(self.writer.close()?)
+    }
+}
+
+/// The plugins of a snapshot, loaded.
+fn govern(engine: &PluginEngine, standing: &Standing) -> Result<Governor, Failure> {
+    let mut fetch = |pinned: &sluice_policy::snapshot::PinnedPlugin| {
+        let missing = || -> Box<dyn std::error::Error + Send + Sync> { "its bytes were not read".into() };
+        standing.artifact(pinned.sha256).ok_or_else(missing)
+    };
+    match Governor::load(engine, standing.loaded.clone(), &mut fetch) {
+        Ok(governor) => Ok(governor),
+        Err(error @ GovernorError::Missing(_)) => Err(Failure::of(Exit::No, "snapshot-refused", &error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -171,6 +218,19 @@ pub async fn stand_in(options: Options) -> Result<Loopback, Failure> {
 pub fn everywhere(snapshot: &PolicySnapshot, loopback: &Loopback) -> Places {
     let providers = snapshot.model_config.providers.keys();
     Places::Loopback(providers.map(|name| (name.clone(), loopback.base_url())).collect())
+}
+
+/// The same, but for the provider of the local model, which is where policy says.
+pub fn everywhere_but_local(
+    context: &Context,
+    snapshot: &PolicySnapshot,
+    loopback: &Loopback,
+) -> Result<Places, Failure> {
+    let config = &snapshot.model_config;
+    let local = config.models.get(&config.reflex.model).map(|model| &model.provider);
+    let clouds = config.providers.keys().filter(|name| Some(*name) != local);
+    let places = clouds.map(|name| (name.clone(), loopback.base_url())).collect();
+    Ok(Places::Beside(places, Box::new(live(context)?)))
 }
 
 /// How long a stand-in may take to end: it has nothing left to do.

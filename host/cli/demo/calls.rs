@@ -98,7 +98,8 @@ pub fn play(context: &Context, workspace: &Workspace, planted: &Planted) -> Resu
     let servers = runtime.block_on(StandIns::start())?;
     let session = Session::open(context, workspace, "demo", |_| Ok(servers.places()))?;
     let played = runtime.block_on(async {
-        let options = RunOptions { id: None, spec_id: Some(SPEC_ID.parse().map_err(unsound)?) };
+        let options =
+            RunOptions { spec_id: Some(SPEC_ID.parse().map_err(unsound)?), ..RunOptions::default() };
         let run = session.gateway.start(options).await?;
         let outcome = six_calls(context, &run, planted).await;
         let (id, spent) = (run.id().clone(), run.spent());

@@ -8,6 +8,13 @@ use crate::contract::router::{Candidate, RouteFacts, RouteOutcome};
 use crate::{CaptureMode, Digest, Egress, FaultCode, LogicalUri, MicroUsd, Mode, PluginKind, Usage};
 use serde::{Deserialize, Serialize};
 
+mod stage;
+
+pub use stage::{
+    ArtifactRef, BranchMerged, ContextRecord, PatchApply, PatchOutcome, SectionCount, SpecIdentity,
+    StageBegin, StageEnd, StageStep, StageStop, StageTransition, ToolCallRecord, ToolResultRecord, Verdict,
+};
+
 /// Payload of `RunStarted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunStarted {

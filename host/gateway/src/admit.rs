@@ -121,7 +121,9 @@ pub(crate) fn check(policy: &PolicySnapshot, request: &CallRequest) -> Result<()
 /// What is said to the model: the policy's prompt for the stage or role, then the caller's.
 pub(crate) fn messages(policy: &PolicySnapshot, request: &CallRequest) -> ChatCall {
     let prompts = &policy.prompts;
-    let system = prompts.get(request.stage.code()).or_else(|| prompts.get(request.role.code()));
+    // A critic comments on a stage from beside it: the stage's own prompt would have it do the stage's work.
+    let of_stage = prompts.get(request.stage.code()).filter(|_| request.role != Role::SidecarCritic);
+    let system = of_stage.or_else(|| prompts.get(request.role.code()));
     let message = |role: &str, text: &str| Message { role: role.to_owned(), text: text.to_owned() };
     let mut messages: Vec<Message> = system.map(|text| message("system", text)).into_iter().collect();
     messages.push(message("user", &request.prompt));

@@ -167,6 +167,7 @@ impl Attempt<'_> {
             reason: committed.decision.reason,
             sentence: committed.decision.sentence,
             text: answer.text,
+            recorded: answer.recorded,
             loopback: outcome.loopback,
             usage: outcome.usage,
             cost: recorded.cost,

@@ -8,6 +8,7 @@
 mod admit;
 mod attempt;
 mod call;
+mod doors;
 mod filter;
 mod health;
 mod listen;
@@ -19,6 +20,7 @@ mod route;
 mod run;
 
 pub use admit::{CallRequest, PROMPT_BYTES_MAX};
+pub use doors::{Note, recorded_answer};
 pub use listen::Listener;
 pub use reply::{AttemptSummary, CallFailure, CallReply};
 pub use run::{Gateway, Parts, Run, RunOptions, StartError};
@@ -27,6 +29,8 @@ use sluice_core::Timestamp;
 use sluice_policy::snapshot::Provider;
 use sluice_provider::Endpoint;
 use sluice_provider::keys::KeyProblem;
+
+pub use sluice_governance::Blocked;
 
 /// Where the time comes from: a fact, recorded with each event.
 pub type Clock = std::sync::Arc<dyn Fn() -> Timestamp + Send + Sync>;

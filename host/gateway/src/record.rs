@@ -57,6 +57,8 @@ pub(crate) struct Recorded {
 /// What the caller may be handed.
 pub(crate) struct AnswerText {
     pub text: String,
+    /// The same with every finding replaced.
+    pub recorded: String,
     pub findings: Vec<Finding>,
 }
 
@@ -152,10 +154,11 @@ impl Attempt<'_> {
         let answer = match scanned {
             Some(Ok(scanned)) => Ok(AnswerText {
                 text: self.restore(committed, text_of(provider.dialect, outcome, &scanned.wire)),
+                recorded: text_of(provider.dialect, outcome, &scanned.record),
                 findings: scanned.findings,
             }),
             Some(Err(blocked)) => Err(blocked),
-            None => Ok(AnswerText { text: String::new(), findings: Vec::new() }),
+            None => Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() }),
         };
         let as_earlier = ledger::earlier(&envelope);
         let (cost, envelope) = (envelope.cost, event_uri(&events, envelope_at)?);

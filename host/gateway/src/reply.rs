@@ -43,6 +43,8 @@ pub struct CallReply {
     pub sentence: String,
     /// The answer; redacted where policy says so.
     pub text: String,
+    /// The answer as the record has it: redacted, whatever policy says of what is handed out.
+    pub recorded: String,
     /// Whether the answer is the loopback stand-in's.
     pub loopback: bool,
     /// As the server counted.

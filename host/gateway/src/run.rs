@@ -55,6 +55,9 @@ pub struct RunOptions {
     pub id: Option<RunId>,
     /// The specification it works on.
     pub spec_id: Option<SpecId>,
+    /// Why a policy is adopted now, where a known run goes on under another one: `stage-boundary`; `manual`
+    /// where `None`.
+    pub occasion: Option<String>,
 }
 
 /// A run that cannot begin or go on.
@@ -161,7 +164,8 @@ impl Gateway {
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::default());
         let run =
             Run { gateway: self.clone(), id, spec_id, policy, tagger, memo: Memo::default(), state, turn };
-        run.announce(known.is_none(), adopts).await?;
+        let occasion = options.occasion.as_deref().unwrap_or("manual");
+        run.announce(known.is_none(), adopts, occasion).await?;
         Ok(run)
     }
 }
@@ -206,6 +210,14 @@ fn restore(id: &RunId, budgets: &Budgets, events: &[Event]) -> Result<State, Sta
     Ok(state)
 }
 
+/// A salt that the workspace's owner can derive anew and nobody else can.
+pub(crate) fn salt(parts: &Parts, run: &RunId, call: u64, attempt: u32, what: &str) -> [u8; 16] {
+    let derived = parts.writer.key().derive(&format!("sluice/salt/v1/{run}/{call}/{attempt}/{what}"));
+    let mut salt = [0; 16];
+    salt.copy_from_slice(&derived[..16]);
+    salt
+}
+
 impl Run {
     /// Its id.
     pub fn id(&self) -> &RunId {
@@ -219,6 +231,10 @@ impl Run {
 
     pub(crate) fn parts(&self) -> &Parts {
         &self.gateway.parts
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 
     pub(crate) fn governor(&self) -> &Governor {
@@ -297,13 +313,8 @@ impl Run {
         InFlight(self.gateway.in_flight.clone())
     }
 
-    /// A salt that the workspace's owner can derive anew and nobody else can.
     pub(crate) fn salt(&self, call: u64, attempt: u32, what: &str) -> [u8; 16] {
-        let label = format!("sluice/salt/v1/{}/{call}/{attempt}/{what}", self.id);
-        let derived = self.parts().writer.key().derive(&label);
-        let mut salt = [0; 16];
-        salt.copy_from_slice(&derived[..16]);
-        salt
+        salt(self.parts(), &self.id, call, attempt, what)
     }
 
     /// An event of this run, now. A payload that does not serialise is impossible for our own records: they
@@ -318,7 +329,7 @@ impl Run {
         self.draft_of(kind, Some(role), Some(stage), payload)
     }
 
-    fn draft_of(
+    pub(crate) fn draft_of(
         &self,
         kind: EventKind,
         role: Option<Role>,
@@ -338,7 +349,7 @@ impl Run {
         }
     }
 
-    async fn announce(&self, begins: bool, adopts: bool) -> Result<(), CapsuleError> {
+    async fn announce(&self, begins: bool, adopts: bool, occasion: &str) -> Result<(), CapsuleError> {
         let parts = self.parts();
         let mut drafts = Vec::new();
         if begins {
@@ -352,7 +363,7 @@ impl Run {
         }
         if adopts {
             let adopted = PolicySnapshotRef {
-                occasion: if begins { "run-start" } else { "manual" }.to_owned(),
+                occasion: if begins { "run-start" } else { occasion }.to_owned(),
                 plugins: self.governor().plugins(),
                 engine_id: self.governor().policy().snapshot.engine_id.clone(),
             };

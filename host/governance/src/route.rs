@@ -47,6 +47,22 @@ pub fn reflex_allowed(policy: &PolicySnapshot, role: &str, stage: &str) -> bool 
         && stage.is_some_and(|stage| reflex.stages.contains(&stage))
 }
 
+/// Whether one of the models that `role` may use in `stage` can be bound to a schema. Where none can, a call that
+/// insists on one has no candidate: the schema then goes along in words.
+pub fn schema_possible(policy: &PolicySnapshot, role: Role, stage: Stage) -> bool {
+    let config = &policy.model_config;
+    let cloud = config.roles.get(&role);
+    let high = role == Role::Judge || cloud.is_some_and(|role| role.needs_high_reasoning);
+    let models = cloud.map(|role| role.models.as_slice()).unwrap_or_default();
+    let reflex = reflex_allowed(policy, role.code(), stage.code()).then_some(&config.reflex.model);
+    let can = |model: &Model, what: &str| model.capabilities.iter().any(|capability| capability == what);
+    models
+        .iter()
+        .chain(reflex)
+        .filter_map(|id| config.models.get(id))
+        .any(|model| can(model, "schema") && (!high || can(model, HIGH_REASONING)))
+}
+
 /// What policy allows for a call with these facts, in policy order: the role's cloud models, then the local
 /// endpoint. Cloud stands first because the first is what a failed router falls back to.
 pub fn candidates(policy: &PolicySnapshot, facts: &RouteFacts, health: &HealthById) -> Vec<Candidate> {

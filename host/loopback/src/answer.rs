@@ -72,7 +72,8 @@ impl Asked {
         let prompt = self.prompt();
         let id = Digest::of(prompt.as_bytes()).short();
         let mut tool = None;
-        let mut text = match (behaviour, &self.tool, &self.schema) {
+        let in_words = self.schema.is_none().then(|| self.schema_in_words()).flatten();
+        let mut text = match (behaviour, &self.tool, self.schema.as_ref().or(in_words.as_ref())) {
             (Behaviour::Echo, _, _) => prompt,
             (Behaviour::Leak(text), _, _) => text.clone(),
             (Behaviour::Flood(bytes), _, _) => MARK.repeat(bytes / MARK.len() + 1),
@@ -115,6 +116,15 @@ impl Asked {
         }
         text.push_str(&format!("\nPrompt: {} messages, {bytes} bytes, digest {id}.\n", self.messages.len()));
         text
+    }
+
+    /// A schema that the user's last message asks for in words, in a block of its own: what models that cannot be
+    /// bound to one are told.
+    fn schema_in_words(&self) -> Option<Value> {
+        let (_, text) = self.messages.iter().rev().find(|(role, _)| role == "user")?;
+        let (_, block) = text.split_once("\n```json-schema\n")?;
+        let (schema, _) = block.split_once("\n```")?;
+        serde_json::from_str(schema).ok().filter(Value::is_object)
     }
 
     /// The first line with text of the last message that the user wrote.
@@ -188,6 +198,14 @@ mod tests {
         assert_eq!(one.answer(&Behaviour::Ok).unwrap().text, text);
         let other = asked(&[("system", "Stage: validate the plan"), ("user", "\n  first line\nthird")]);
         assert_ne!(other.answer(&Behaviour::Ok).unwrap().text, text);
+    }
+
+    #[test]
+    fn a_schema_in_words_is_followed() {
+        let prompt = "Decide.\n\n```json-schema\n{\"enum\":[\"unlock\",\"refuse\"]}\n```\n\nMore.";
+        assert_eq!(asked(&[("user", prompt)]).answer(&Behaviour::Ok).unwrap().text, "\"unlock\"");
+        let broken = prompt.replace('}', "");
+        assert!(asked(&[("user", &broken)]).answer(&Behaviour::Ok).unwrap().text.starts_with(MARK));
     }
 
     #[test]

@@ -140,6 +140,10 @@ impl Generator<'_> {
                 object.insert(name.to_owned(), self.value(other, depth + 1)?);
             }
         }
+        if let Some((path, diff)) = a_change(properties, &object) {
+            object.insert("path".to_owned(), json!(path));
+            object.insert("diff".to_owned(), json!(diff));
+        }
         if object.len() as u64 > most {
             return Err("the schema requires more properties than it allows".to_owned());
         }
@@ -173,6 +177,24 @@ impl Generator<'_> {
         }
         Ok(Value::Array(items))
     }
+}
+
+/// Where an object has a `path` and a `diff`, two texts without further conditions: a diff that applies, of a file
+/// that says what it is.
+fn a_change(properties: &Map<String, Value>, object: &Map<String, Value>) -> Option<(&'static str, String)> {
+    let is_free = |name: &str| {
+        let schema = properties.get(name).and_then(Value::as_object);
+        object.contains_key(name)
+            && schema.is_some_and(|schema| {
+                schema.get("type") == Some(&json!("string"))
+                    && schema.keys().all(|key| ["type", "description", "title"].contains(&key.as_str()))
+            })
+    };
+    if !is_free("path") || !is_free("diff") {
+        return None;
+    }
+    let line = format!("{MARK}No model was asked; this file is the stand-in's.");
+    Some(("loopback.md", format!("--- /dev/null\n+++ b/loopback.md\n@@ -0,0 +1 @@\n+{line}\n")))
 }
 
 /// The schema without `keyword`, narrowed by `others`. Properties and requirements add up; of other keywords
@@ -338,6 +360,23 @@ mod tests {
             assert!(satisfies(&schema, &value), "{schema} -> {value}");
             assert_eq!(example(&schema).unwrap(), value, "always the same");
         }
+    }
+
+    #[test]
+    fn a_change_is_a_diff_that_applies() {
+        let change = |path: Value| {
+            json!({ "type": "object", "properties": { "path": path, "diff": { "type": "string" } },
+            "required": ["path", "diff"], "additionalProperties": false })
+        };
+        let free = change(json!({ "type": "string", "description": "a file" }));
+        let value = example(&free).unwrap();
+        assert!(satisfies(&free, &value));
+        assert_eq!(value["path"], "loopback.md");
+        let diff = value["diff"].as_str().unwrap();
+        assert!(diff.starts_with("--- /dev/null\n+++ b/loopback.md\n@@ -0,0 +1 @@\n+[loopback] "), "{diff}");
+        // A schema with further conditions is followed and not improved on.
+        let bound = change(json!({ "type": "string", "maxLength": 3 }));
+        assert!(satisfies(&bound, &example(&bound).unwrap()));
     }
 
     #[test]

@@ -176,6 +176,19 @@ impl<'s, 't> Node<'s, 't> {
 
     /// The items of a list; a text that stands there twice is a problem.
     pub(crate) fn list(&self, items_max: usize) -> Vec<Node<'s, 't>> {
+        let nodes = self.sequence(items_max);
+        let mut seen: Vec<&str> = Vec::new();
+        for text in nodes.iter().filter_map(|node| node.value.as_str()) {
+            if seen.contains(&text) {
+                self.problem(format!("`{}` stands in the list twice", shown(text)), "once is enough");
+            }
+            seen.push(text);
+        }
+        nodes
+    }
+
+    /// The items of a list in which the same word may stand twice.
+    pub(crate) fn sequence(&self, items_max: usize) -> Vec<Node<'s, 't>> {
         let Some(items) = self.value.as_array() else {
             self.wrong_type("a list", "such as [\"a\", \"b\"]");
             return Vec::new();
@@ -183,13 +196,6 @@ impl<'s, 't> Node<'s, 't> {
         if items.len() > items_max {
             self.problem(format!("the list has more than {items_max} items: {}", items.len()), "shorten it");
             return Vec::new();
-        }
-        let mut seen: Vec<&str> = Vec::new();
-        for text in items.iter().filter_map(|item| item.get_ref().as_str()) {
-            if seen.contains(&text) {
-                self.problem(format!("`{}` stands in the list twice", shown(text)), "once is enough");
-            }
-            seen.push(text);
         }
         self.items(items)
     }

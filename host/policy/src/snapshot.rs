@@ -173,6 +173,19 @@ pub struct Governance {
     pub approvals: Value,
     /// Redaction and export.
     pub security: Security,
+    /// What a run through the stages may do beside its calls; left out where it may do nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineRules>,
+}
+
+/// What a run through the stages may do beside its calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineRules {
+    /// Program and arguments that Validate runs in the scratch folder. No shell is in between.
+    pub validate_command: Vec<String>,
+    /// Longest it may take.
+    pub validate_timeout_ms: u64,
 }
 
 /// The policy's own version and date.

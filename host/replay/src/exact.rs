@@ -2,6 +2,7 @@
 
 use crate::policies::Policies;
 use crate::report::Report;
+use crate::stages::Stages;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_core::contract::capture_filter::FilterAction;
@@ -15,7 +16,7 @@ use sluice_governance::route::HealthById;
 use sluice_governance::{Direction, Governor, Ledger, capture, ledger, probe, restore, route};
 use std::collections::VecDeque;
 
-type Checked = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
 /// What the events so far amount to.
 #[derive(Default)]
@@ -36,9 +37,14 @@ struct Walk {
 }
 
 /// Walks all events in order.
-pub(crate) fn prove(events: &[Event], policies: &mut Policies<'_>, report: &mut Report) {
+pub(crate) fn prove(
+    events: &[Event],
+    policies: &mut Policies<'_>,
+    mut stages: Stages<'_>,
+    report: &mut Report,
+) {
     let mut walk = Walk::default();
-    for event in events {
+    for (at, event) in events.iter().enumerate() {
         // A checkpoint is the capsule's own and verified there; so is the chain.
         if event.kind == EventKind::Checkpoint {
             continue;
@@ -54,18 +60,19 @@ pub(crate) fn prove(events: &[Event], policies: &mut Policies<'_>, report: &mut 
             report.fuel_compared = false;
         }
         walk.event(event, &governor, report);
+        stages.event(event, &events[..at], &governor, report);
     }
     if let Some(last) = events.last() {
         walk.at_end(last, report);
     }
 }
 
-fn read<T: DeserializeOwned>(event: &Event) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned>(event: &Event) -> Result<T, String> {
     serde_json::from_value(event.payload.clone())
         .map_err(|error| format!("the payload does not read back: {error}"))
 }
 
-fn same<T: PartialEq + Serialize>(what: &str, recorded: &T, derived: &T) -> Checked {
+pub(crate) fn same<T: PartialEq + Serialize>(what: &str, recorded: &T, derived: &T) -> Checked {
     if recorded == derived {
         return Ok(());
     }
@@ -204,7 +211,8 @@ impl Walk {
                 self.request = Some(recorded);
             }
             "response" => self.response = Some(recorded),
-            // Labels, a probe's exchange, a failing server's words: their redacted form is what other events hold.
+            // Labels, a probe's exchange, a failing server's words, a specification: their redacted form is what
+            // other events and artefacts hold.
             _ => {}
         }
         Ok(())

@@ -4,16 +4,19 @@
 //! *Invariant*: no network crate is in this room's dependency graph (`tests/tidy.rs` runs `cargo tree`), and
 //! no decision rule is written here: the derived side of every comparison comes from `governance`.
 
+mod answers;
 mod counterfactual;
 mod exact;
 mod policies;
 mod report;
+mod stages;
 
 pub use counterfactual::{Change, Counterfactual};
-pub use report::{Mismatch, ModelAnswers, Report, Tally};
+pub use report::{Mismatch, ModelAnswers, Report, StageReport, Tally};
 
 use sluice_capsule::{CapsuleError, Reader};
 use sluice_core::RunId;
+use sluice_core::record::PatchApply;
 use sluice_plugin::{Artifact, PluginEngine, PluginError};
 
 /// What to do besides proving.
@@ -21,7 +24,14 @@ use sluice_plugin::{Artifact, PluginEngine, PluginError};
 pub struct Options {
     /// Another router, for "what if".
     pub with_router: Option<Artifact>,
+    /// How patches are applied: the rule of the live run, which stands where its diff library is. Without it the
+    /// outcomes of patches are not derived.
+    pub patches: Option<PatchRule>,
 }
+
+/// What the patches of a change come to, by the number of the call that it answers; `None` where the text is no
+/// change.
+pub type PatchRule = fn(u64, &str) -> Option<Vec<PatchApply>>;
 
 /// The run could not be walked back at all.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +82,8 @@ pub fn replay(
     report.key_believed = Some(verified.identity);
     report.matched("record", verified.events.len() as u64);
     let mut policies = policies::Policies::new(reader, engine);
-    exact::prove(&verified.events, &mut policies, &mut report);
+    let stages = stages::Stages::new(reader, options.patches);
+    exact::prove(&verified.events, &mut policies, stages, &mut report);
     if let Some(router) = &options.with_router {
         let found = counterfactual::ask(&verified.events, &mut policies, engine, router);
         report.counterfactual = Some(found.map_err(ReplayError::Router)?);

@@ -2,7 +2,7 @@
 
 use crate::counterfactual::Counterfactual;
 use serde::Serialize;
-use sluice_core::{LogicalUri, RunId};
+use sluice_core::{LogicalUri, RunId, Stage};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -45,6 +45,19 @@ pub struct ModelAnswers {
     pub none: u64,
 }
 
+/// What can be said of one stage of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StageReport {
+    /// Which.
+    pub stage: Stage,
+    /// Why its context could not be derived; `None` where it was.
+    pub context_missing: Option<String>,
+    /// Kept requests that say exactly the derived context.
+    pub prompts: u64,
+    /// Kept answers that the stage's artefact follows from.
+    pub answers: u64,
+}
+
 /// The result of one replay.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -70,6 +83,8 @@ pub struct Report {
     pub mismatches: Vec<Mismatch>,
     /// The models' answers: never asked for again.
     pub model_answers: ModelAnswers,
+    /// Stage by stage, where the run has stages.
+    pub stages: Vec<StageReport>,
     /// Fault codes that depend on the machine (deadline, host failure): reported, not expected again.
     pub machine_faults: u64,
     /// "What if", where asked.
@@ -90,6 +105,7 @@ impl Report {
             checks: BTreeMap::new(),
             mismatches: Vec::new(),
             model_answers: ModelAnswers::default(),
+            stages: Vec::new(),
             machine_faults: 0,
             counterfactual: None,
         }
@@ -113,6 +129,19 @@ impl Report {
             let what = what[..end].to_owned();
             self.mismatches.push(Mismatch { event: event.to_string(), check: check.to_owned(), what });
         }
+    }
+
+    /// A stage begins, perhaps again; its context was derived, or could not be.
+    pub(crate) fn stage(&mut self, stage: Stage, context_missing: Option<String>) {
+        match self.stages.iter_mut().find(|known| known.stage == stage) {
+            Some(known) => known.context_missing = context_missing,
+            None => self.stages.push(StageReport { stage, context_missing, prompts: 0, answers: 0 }),
+        }
+    }
+
+    /// The same, where it has begun.
+    pub(crate) fn stage_mut(&mut self, stage: Stage) -> Option<&mut StageReport> {
+        self.stages.iter_mut().find(|known| known.stage == stage)
     }
 
     /// Counts one comparison.
@@ -149,6 +178,7 @@ impl Report {
              {} attempts without an answer. No model was asked again.",
             answers.kept, answers.committed, answers.dropped, answers.none
         );
+        self.write_stages(&mut out);
         if self.machine_faults > 0 {
             let _ = writeln!(
                 out,
@@ -167,5 +197,19 @@ impl Report {
             found.write_markdown(&mut out);
         }
         out
+    }
+
+    fn write_stages(&self, out: &mut String) {
+        if self.stages.is_empty() {
+            return;
+        }
+        let _ = writeln!(out, "\n| stage | context | kept prompts | kept answers |\n|---|---|---:|---:|");
+        for stage in &self.stages {
+            let context = stage
+                .context_missing
+                .as_deref()
+                .map_or_else(|| "derived again, the same".to_owned(), |why| format!("not derived: {why}"));
+            let _ = writeln!(out, "| {} | {context} | {} | {} |", stage.stage, stage.prompts, stage.answers);
+        }
     }
 }

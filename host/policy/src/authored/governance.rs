@@ -6,7 +6,8 @@ use crate::node::Node;
 use crate::problem::{one_of, shown};
 use crate::rules::{Approvals, ApprovedModel, Gates, LocalMemorySunset, ReflexPromotion, UsageRules};
 use crate::snapshot::{
-    Budgets, Capture, EscalationRules, Export, Meta, Redaction, SCHEMA_VERSION, Security, SystemOfRecord,
+    Budgets, Capture, EscalationRules, Export, Meta, PipelineRules, Redaction, SCHEMA_VERSION, Security,
+    SystemOfRecord,
 };
 use crate::values::{is_env_pattern, split_model_id};
 use serde::Serialize;
@@ -21,6 +22,12 @@ const PROMPT_BYTES_MAX: usize = 32 << 10;
 /// Most tokens and milliseconds that a limit may name: larger ones are slips of the keyboard.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 const BACKOFF_MS_MAX: u64 = 600_000;
+
+/// Most words of the validation command, most bytes of each, and longest it may take: an hour is a test suite that
+/// nobody waits for.
+const COMMAND_WORDS_MAX: usize = 32;
+const COMMAND_WORD_BYTES_MAX: usize = 512;
+const COMMAND_MS_MAX: u64 = 3_600_000;
 
 /// Operations that a caller can ask for.
 const OPERATIONS: [&str; 4] = ["chat", "responses", "messages", "embeddings"];
@@ -210,6 +217,22 @@ pub(super) fn security(table: &Cursor<'_, '_>) -> Security {
             capture_mode_max: export.word("capture_mode_max").unwrap_or(CaptureMode::None),
         },
     }
+}
+
+pub(super) fn pipeline(table: &Cursor<'_, '_>) -> PipelineRules {
+    let words =
+        table.need("validate_command").map(|node| node.sequence(COMMAND_WORDS_MAX)).unwrap_or_default();
+    let validate_command: Vec<String> =
+        words.iter().filter_map(|node| node.text(COMMAND_WORD_BYTES_MAX).map(str::to_owned)).collect();
+    if words.is_empty() {
+        table.problem(
+            "validate_command",
+            "the command has no words",
+            "name a program and its arguments, or leave the section out",
+        );
+    }
+    let validate_timeout_ms = table.whole("validate_timeout_ms", 1..=COMMAND_MS_MAX).unwrap_or(1);
+    PipelineRules { validate_command, validate_timeout_ms }
 }
 
 fn egress(table: &Cursor<'_, '_>) -> Option<Egress> {

@@ -79,6 +79,7 @@ fn read(text: &str, lock: Option<&PluginLock>) -> Result<Authored, Vec<Problem>>
             usage: governance::as_authored(&governance::usage(&root.section("usage"))),
             approvals: governance::as_authored(&approvals),
             security: governance::security(&root.section("security")),
+            pipeline: root.optional_section("pipeline").map(|section| governance::pipeline(&section)),
         };
         let plugins = plugins::read(&root.section("plugins"));
         let weights = governance::weights(&root.section("scoring"));
