@@ -53,6 +53,26 @@ fn digit(byte: u8) -> Option<u8> {
     }
 }
 
+/// Whether the first eight characters are base64 of printable bytes.
+pub(crate) fn begins_as_base64(run: &[u8]) -> bool {
+    let Some(head) = run.first_chunk::<8>() else { return false };
+    let mut bits = 0u64;
+    for byte in head {
+        let Some(sextet) = sextet(*byte) else { return false };
+        bits = bits << 6 | u64::from(sextet);
+    }
+    is_text(&bits.to_be_bytes()[2..])
+}
+
+/// Whether the first eight characters are hex of printable bytes.
+pub(crate) fn begins_as_hex(run: &[u8]) -> bool {
+    let Some(head) = run.first_chunk::<8>() else { return false };
+    head.chunks_exact(2).all(|pair| match (digit(pair[0]), digit(pair[1])) {
+        (Some(high), Some(low)) => is_text(&[high << 4 | low]),
+        _ => false,
+    })
+}
+
 /// Whether decoded bytes are text: nearly all printable.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
     let odd = bytes.iter().filter(|b| !((0x20..0x7f).contains(*b) || b"\n\r\t".contains(*b))).count();

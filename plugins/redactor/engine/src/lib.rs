@@ -6,7 +6,9 @@
 //! until something is found, and in time linear in the text.
 
 mod assign;
+mod classes;
 mod decode;
+mod judge;
 mod names;
 mod placeholder;
 mod program;

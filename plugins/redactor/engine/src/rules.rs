@@ -67,7 +67,20 @@ pub(crate) struct Anchor {
     pub text: &'static str,
     /// Whether upper and lower case count.
     pub exact: bool,
+    /// Whether a token must begin at it, whatever the rule.
+    pub word: bool,
     pub rules: &'static [u16],
+}
+
+/// What a word before a run says.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// That the run is a credential.
+    Keyword,
+    /// That it is something else.
+    Harmless,
+    /// Which service it belongs to, and so by which rules it is judged.
+    Name(&'static [u16]),
 }
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

@@ -1,10 +1,11 @@
 //! Runs that look made by a machine, with a word near them that says what they are: a keyword (`key`, `token`), or
 //! the name of a service. Long runs are rare in text, so the context is only read where there is one.
 
+use crate::classes::{BLOCK_BYTES, Words, block_before, low_bits, words};
 use crate::decode;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
-use crate::rules::{ANY_RUN, Kind, NAMES, PREFIXES, RULES, WORDS};
+use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS};
 use crate::text::Text;
 
 /// Shortest run that is looked at.
@@ -12,19 +13,10 @@ pub(crate) const RUN_BYTES_MIN: usize = 16;
 /// How far left of the run its words may stand.
 pub(crate) const CONTEXT_BYTES_MAX: usize = 56;
 
-/// Longest word that is looked up.
-const WORD_BYTES_MAX: usize = 24;
-
 /// Bytes of a run: what tokens are made of.
 #[inline]
 pub(crate) fn is_run_byte(byte: u8) -> bool {
     KINDS[usize::from(byte)] != 0
-}
-
-/// The core of a run: without the punctuation that only binds.
-#[inline]
-pub(crate) fn is_core_byte(byte: u8) -> bool {
-    KINDS[usize::from(byte)] == 2
 }
 
 static KINDS: [u8; 256] = {
@@ -33,7 +25,7 @@ static KINDS: [u8; 256] = {
     while byte < 256 {
         let b = byte as u8;
         if b.is_ascii_alphanumeric() || b == b'_' || b == b'-' {
-            table[byte] = 2;
+            table[byte] = 1;
         } else if b == b'+' || b == b'/' || b == b'=' || b == b'.' || b == b'~' {
             table[byte] = 1;
         }
@@ -57,35 +49,27 @@ pub(crate) struct Context {
     public_at: usize,
 }
 
-/// Reads the words of the window before `start`. A word is looked up only where its first three bytes can begin one
-/// that is known.
+/// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
+/// its first three letters begin one that is known.
 pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let bytes = text.bytes;
     let mut out = Context::default();
-    let mut at = start.saturating_sub(CONTEXT_BYTES_MAX);
-    let mut before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or_default();
-    while at < start {
-        let byte = bytes[at];
-        let begins = byte.is_ascii_alphanumeric()
-            && (!before.is_ascii_alphanumeric()
-                || camel(before, byte)
-                || (before.is_ascii_digit() && byte.is_ascii_uppercase()));
-        if byte == b'\n' {
-            (out.keyword_gap, out.hash) = (None, false);
-        } else if begins {
-            let known = may_be_known(&bytes[at..start]);
-            if known != 0 {
-                word(bytes, at, start, known, &mut out);
-            }
-        } else if byte == b'\\' && at + 1 < start && b"nrt".contains(&bytes[at + 1]) {
-            // The letter of an escape is no part of the word after it.
-            at += 1;
-            before = b' ';
-            at += 1;
-            continue;
-        }
-        before = byte;
-        at += 1;
+    let Words { kinds, newlines, backslashes, escapes } = words(&block_before(bytes, start));
+    // The letter of an escape is no part of the word after it.
+    let letters = !(backslashes << 1 & escapes);
+    let (digits, lowers, uppers) = (kinds.digits, kinds.lowers & letters, kinds.uppers);
+    let alnum = digits | lowers | uppers;
+    let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
+    // The block is longer than the window; a line keeps the services that the line before it named, but no more.
+    let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
+    let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
+    let mut places = begins & !low_bits(outside);
+    while places != 0 {
+        let place = places.trailing_zeros() as usize;
+        places &= places - 1;
+        // Bits before the beginning of the text are never set.
+        let at = start - (BLOCK_BYTES - place);
+        word(bytes, at, start, place >= line, &mut out);
     }
     out
 }
@@ -94,40 +78,58 @@ fn camel(before: u8, byte: u8) -> bool {
     byte.is_ascii_uppercase() && before.is_ascii_lowercase()
 }
 
-/// 1 where a word may begin that is known, 2 where the name of a service may.
-fn may_be_known(rest: &[u8]) -> u8 {
-    let Some([a, b, c]) = rest.first_chunk() else { return u8::from(rest.eq_ignore_ascii_case(b"id")) };
-    let id = a | 32 == b'i' && b | 32 == b'd' && !c.is_ascii_alphanumeric();
-    PREFIXES[usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31)] | u8::from(id)
+/// Looks up the word at `at`: what it says by itself where it stands `in_line`, and which services it names.
+#[inline]
+fn word(bytes: &[u8], at: usize, start: usize, in_line: bool, out: &mut Context) {
+    let rest = &bytes[at..start];
+    let [a, b, c] = *rest.first_chunk().unwrap_or(&[0; 3]);
+    let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
+    let (flags, bit) = (INITIALS[initials >> 6], initials & 63);
+    if flags >> bit & 1 == 1 {
+        let list = usize::from(INITIAL_RANKS[initials >> 6])
+            + (flags & ((1 << bit) - 1)).count_ones() as usize;
+        known_word(bytes, at, start, in_line, list, out);
+    }
+    let two = rest.first_chunk().is_some_and(|two: &[u8; 2]| two.eq_ignore_ascii_case(b"id"));
+    if two && in_line && !rest.get(2).is_some_and(u8::is_ascii_alphanumeric) {
+        out.hash = true;
+    }
 }
 
-/// Looks up the word at `at`.
-fn word(bytes: &[u8], at: usize, start: usize, known: u8, out: &mut Context) {
-    let mut end = at + 1;
-    while end < start && bytes[end].is_ascii_alphanumeric() && !camel(bytes[end - 1], bytes[end]) {
-        end += 1;
-    }
-    let mut lower = [0u8; WORD_BYTES_MAX];
-    let len = (end - at).min(WORD_BYTES_MAX);
-    lower[..len].copy_from_slice(&bytes[at..at + len]);
-    let word = &mut lower[..len];
-    word.make_ascii_lowercase();
-    let found =
-        (known & 1 == 1).then(|| WORDS.binary_search_by(|(known, _)| known.as_bytes().cmp(word)).ok());
-    match found.flatten().and_then(|at| WORDS.get(at)) {
-        // A public key is none, and `AWS::KMS::Key` is the path of a type.
-        Some(("key" | "keys", true)) if out.public_at == at => {}
-        Some((_, true)) if type_path(bytes, at) => {}
-        Some((_, true)) => (out.keyword_gap, out.hash) = (Some(start - end), false),
-        Some(("public", false)) => (out.hash, out.public_at) = (true, end + 1),
-        Some((_, false)) => out.hash = true,
-        None => {}
-    }
-    if known & 2 == 2 && !type_path(bytes, at) {
-        let known = out.rules.len();
-        services(&bytes[at..start], &mut out.rules);
-        if out.rules.len() > known {
-            out.named_until = end;
+#[inline(never)]
+fn known_word(bytes: &[u8], at: usize, start: usize, in_line: bool, list: usize, out: &mut Context) {
+    let rest = &bytes[at..start];
+    let end = at
+        + 1
+        + rest.windows(2).take_while(|two| two[1].is_ascii_alphanumeric() && !camel(two[0], two[1])).count();
+    let (Some(first), Some(last)) = (INITIAL_STARTS.get(list), INITIAL_STARTS.get(list + 1)) else { return };
+    let mut named = false;
+    for (known, what) in WORDS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
+        let same = rest.get(..known.len()).is_some_and(|text| text.eq_ignore_ascii_case(known.as_bytes()));
+        if !same {
+            continue;
+        }
+        match what {
+            // The longest name counts; nor is a part of `AWS::KMS::Key`, the path of a type, a name.
+            Known::Name(rules) if !named => {
+                named = true;
+                if !type_path(bytes, at) {
+                    out.rules.extend(*rules);
+                    out.named_until = end;
+                }
+            }
+            Known::Name(_) => {}
+            _ if !in_line || at + known.len() != end => {}
+            // A public key is no secret.
+            Known::Keyword if out.public_at == at && matches!(*known, "key" | "keys") => {}
+            Known::Keyword if type_path(bytes, at) => {}
+            Known::Keyword => (out.keyword_gap, out.hash) = (Some(start - end), false),
+            Known::Harmless => {
+                out.hash = true;
+                if *known == "public" {
+                    out.public_at = end + 1;
+                }
+            }
         }
     }
 }
@@ -136,31 +138,6 @@ fn type_path(bytes: &[u8], at: usize) -> bool {
     let name = bytes[..at].iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     bytes[..at - name].ends_with(b"::")
 }
-
-/// The services whose name begins here; the longest name counts.
-fn services(rest: &[u8], out: &mut Vec<u16>) {
-    let mut lower = [0u8; WORD_BYTES_MAX];
-    let len = rest.len().min(lower.len());
-    lower[..len].copy_from_slice(&rest[..len]);
-    lower[..len].make_ascii_lowercase();
-    let rest = &lower[..len];
-    // Sorted: every name that `rest` begins with stands before it, the longest last, though others may lie between.
-    let mut at = NAMES.partition_point(|(name, _)| name.as_bytes() <= rest);
-    for _ in 0..NAMES_BETWEEN_MAX {
-        let Some((name, rules)) = at.checked_sub(1).and_then(|at| NAMES.get(at)) else { return };
-        if rest.starts_with(name.as_bytes()) {
-            out.extend(rules.iter());
-            return;
-        }
-        if name.as_bytes().first_chunk::<3>() != rest.first_chunk::<3>() {
-            return;
-        }
-        at -= 1;
-    }
-}
-
-/// How many names that only share a beginning may lie between a text and the name it begins with.
-const NAMES_BETWEEN_MAX: usize = 8;
 
 /// Forms that hashes and ids have too: hex of the usual digest lengths, and UUIDs.
 pub(crate) fn looks_like_digest(value: &[u8]) -> bool {

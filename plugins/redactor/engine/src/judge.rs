@@ -1,0 +1,210 @@
+//! The second pass: long runs of token characters, judged by how they look and by the words before them.
+
+use crate::classes::{BLOCK_BYTES, block_before, block_from, bound_bytes, core_bytes, kinds, low_bits};
+use crate::decode;
+use crate::random::{self, is_random, is_very_random};
+use crate::rules::{Builtin, builtin};
+use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
+use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, scan};
+use crate::text::{SIGHT_BYTES, Text};
+
+/// How far inside a longer run a part of it may begin to be judged by itself.
+const INSIDE_BYTES_MAX: usize = 64;
+/// How much of the last run counts as undecided by itself; what matchers have begun in it counts anyway.
+const TRAILING_BYTES_MAX: usize = 256;
+
+impl Scan<'_, '_> {
+    /// Finds the runs: a bit a byte, and bit arithmetic on 64 of them.
+    pub fn runs(&mut self) {
+        let bytes = self.text.bytes;
+        self.text.look_everywhere();
+        if self.cut {
+            // What the text begins in the middle of was judged when its beginning was there.
+            self.wide_until = bytes.iter().take_while(|byte| is_run_byte(**byte)).count();
+        }
+        // How many bytes right before the block belong to a run.
+        let mut open = 0;
+        let (blocks, _) = bytes.as_chunks::<BLOCK_BYTES>();
+        for (number, block) in blocks.iter().enumerate() {
+            open = self.block(number * BLOCK_BYTES, core_bytes(block), open);
+        }
+        let at = blocks.len() * BLOCK_BYTES;
+        // Zeros follow the text, so that its last run ends like the others.
+        self.block(at, core_bytes(&block_from(bytes, at)), open);
+        if !self.text.closed() {
+            let bound = |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"'`".contains(byte);
+            let trailing = bytes.iter().rev().take(TRAILING_BYTES_MAX).take_while(bound).count();
+            self.trailing = bytes.len() - trailing;
+        }
+    }
+
+    /// Judges the long runs that end in the block, and counts the bytes of one that goes on.
+    #[inline]
+    fn block(&mut self, at: usize, core: u64, open: usize) -> usize {
+        if core == u64::MAX {
+            return open + BLOCK_BYTES;
+        }
+        let head = core.trailing_ones() as usize;
+        if open + head >= RUN_BYTES_MIN {
+            self.long_run(at - open, at + head);
+        }
+        let goes_on = core.leading_ones() as usize;
+        let inner = core & !low_bits(head) & low_bits(BLOCK_BYTES - goes_on);
+        let mut starts = sixteen_in_a_row(inner);
+        while starts != 0 {
+            let start = starts.trailing_zeros() as usize;
+            let end = start + (inner >> start).trailing_ones() as usize;
+            self.long_run(at + start, at + end);
+            starts &= !low_bits(end);
+        }
+        goes_on
+    }
+
+    /// Judges one long run: the first of a longer one with its punctuation, the others by themselves.
+    #[inline(never)]
+    fn long_run(&mut self, core_start: usize, core_end: usize) {
+        let bytes = self.text.bytes;
+        if (self.cut && core_start == 0) || !random::may_be_random(bytes, core_start, core_end) {
+            return;
+        }
+        let (mut start, mut end) = (core_start, core_end);
+        if core_start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at])) {
+            start -= bound_bytes(&block_before(bytes, core_start)).leading_ones() as usize;
+            let further = start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at]) && bytes[at] != b'=');
+            if core_start - start == INSIDE_BYTES_MAX && further {
+                // Deep inside of base64: the words before it would be more of the same.
+                return;
+            }
+        }
+        if core_start < self.wide_until {
+            start = core_start;
+        } else {
+            while end < bytes.len() && is_run_byte(bytes[end]) {
+                end += 1;
+            }
+            self.wide_until = end;
+        }
+        if end == bytes.len() && !self.text.closed() && end - start < SIGHT_BYTES {
+            self.pending = self.pending.min(start);
+        }
+        if end != core_end || start != core_start || self.wide_until == core_end {
+            self.encoded(start, end);
+        }
+        while end > core_end && b".=~/".contains(&bytes[end - 1]) {
+            end -= 1;
+        }
+        if (start, end) == (core_start, core_end) || !self.judge(start, end) {
+            self.judge(core_start, core_end);
+        }
+        if self.text.take_peeked() {
+            self.pending = self.pending.min(start);
+        }
+    }
+
+    /// Whether the run is a finding.
+    fn judge(&mut self, whole_from: usize, to: usize) -> bool {
+        let bytes = self.text.bytes;
+        let from = glued(bytes, whole_from, to);
+        let value = &bytes[from..to];
+        if value.len() < RUN_BYTES_MIN {
+            return false;
+        }
+        let random = is_random(value);
+        let uuid = runs::is_uuid(value);
+        if !random && !uuid {
+            return false;
+        }
+        let mut context = runs::context(self.text, from);
+        if from != whole_from {
+            context.keyword_gap = context.keyword_gap.or(Some(1));
+        }
+        let gap = context.keyword_gap.map_or(0, |gap| gap.min(from));
+        let says = (random || !uuid) && runs::keyword_says_so(value, &context, &bytes[from - gap..from]);
+        let rule =
+            runs::service_rule(self.text, from, to, &context, |rule| self.switches.runs(usize::from(rule)))
+                .or_else(|| says.then(|| builtin(Builtin::NearKeyword)).flatten())
+                .or_else(|| {
+                    (self.switches.strict && is_very_random(value))
+                        .then(|| builtin(Builtin::Entropy))
+                        .flatten()
+                });
+        let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
+        let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
+        let to = if says && prose { symbols_end(self.text, from, to) } else { to };
+        self.push(rule, from, to, if to - from >= SIGHT_BYTES { Tail::Run } else { Tail::Closed });
+        true
+    }
+
+    /// A run of base64 or hex that hides a secret: the whole run is the finding.
+    fn encoded(&mut self, start: usize, end: usize) {
+        if self.depth >= DEPTH_MAX || end - start < 24 {
+            return;
+        }
+        let run = &self.text.bytes[start..end.min(start + decode::RUN_BYTES_MAX)];
+        // Most runs do not begin with printable bytes: a short look first.
+        let hex = run[..8].iter().all(u8::is_ascii_hexdigit) && run.iter().all(u8::is_ascii_hexdigit);
+        if !(hex && decode::begins_as_hex(run)) && !(!hex && decode::begins_as_base64(run)) {
+            return;
+        }
+        let head = &run[..run.len().min(24)];
+        let peek = if hex { decode::hex(head) } else { decode::base64(head) };
+        if !peek.is_some_and(|bytes| decode::is_text(&bytes)) {
+            return;
+        }
+        let decoded = if hex { decode::hex(run) } else { decode::base64(run) };
+        let Some(decoded) = decoded.filter(|bytes| decode::is_text(bytes)) else { return };
+        let inner = Text::new(&decoded, true);
+        let found = scan(&inner, self.switches, false, self.depth + 1).findings;
+        if let Some(best) = found.iter().max_by_key(|found| found.confidence) {
+            let tail = if end - start >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
+            self.add(Finding { start, end, tail, ..*best });
+        }
+    }
+}
+
+/// A bit for each place where sixteen bits or more are set.
+#[inline]
+fn sixteen_in_a_row(mut bits: u64) -> u64 {
+    const { assert!(RUN_BYTES_MIN == 16) };
+    for shift in [1, 2, 4, 8] {
+        bits &= bits >> shift;
+    }
+    bits
+}
+
+/// In prose a token ends with a space: the symbols in it, and what follows them, are its part.
+fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
+    text.look_from(from);
+    let mut end = to;
+    while text.at(end).is_some_and(|b| is_run_byte(b) || b"#$@*!%^&|:".contains(&b)) {
+        end += 1;
+    }
+    text.look_everywhere();
+    while end > to && b".:!".contains(&text.bytes[end - 1]) {
+        end -= 1;
+    }
+    end
+}
+
+/// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
+fn glued(bytes: &[u8], start: usize, end: usize) -> usize {
+    const GLUE: &[&[u8]] = &[b"token", b"secret", b"key", b"access", b"private", b"password"];
+    let head = &bytes[start..end.min(start + GLUE_BYTES_MAX)];
+    // Hex and most other runs have no punctuation at all.
+    let mut marks = !kinds(&block_from(bytes, start)).alnum() & low_bits(head.len());
+    while marks != 0 {
+        let at = 63 - marks.leading_zeros() as usize;
+        marks &= low_bits(at);
+        let ends = |word: &&[u8]| {
+            let from = at.checked_sub(word.len());
+            from.and_then(|from| head.get(from..at)).is_some_and(|name| name.eq_ignore_ascii_case(word))
+        };
+        if b"-_=.".contains(&head[at]) && GLUE.iter().any(ends) {
+            return start + at + 1;
+        }
+    }
+    start
+}
+
+/// How far into a run its name may reach.
+const GLUE_BYTES_MAX: usize = 41;
