@@ -26,6 +26,9 @@ const MATCHERS: &[(&str, &str)] = &[
     ("curl-user", "CurlUser"),
 ];
 
+/// Tests that are written in Rust, by their name in the table.
+const CHECKS: &[(&str, &str)] = &[("", "None"), ("crc32-base62", "Crc32Base62")];
+
 struct Writer {
     sets: Vec<Set>,
     code: String,
@@ -83,8 +86,14 @@ impl Writer {
                 .ok_or_else(|| format!("unknown matcher: {}", row.matcher))?;
             format!("Kind::Builtin(Builtin::{name})")
         };
+        let documented: Vec<u64> =
+            row.documented.iter().filter_map(|hash| u64::from_str_radix(hash, 16).ok()).collect();
+        let (_, check) = CHECKS
+            .iter()
+            .find(|(name, _)| *name == row.check)
+            .ok_or_else(|| format!("unknown check: {}", row.check))?;
         Ok(format!(
-            "    Rule {{ id: {:?}, title: {:?}, severity: {:?}, group: {:?}, confidence: {}, near: &{:?}, left_any: {}, left_start: {}, random: {}, strict: {}, kind: {kind} }},\n",
+            "    Rule {{ id: {:?}, title: {:?}, severity: {:?}, group: {:?}, confidence: {}, near: &{:?}, documented: &{documented:?}, check: Check::{check}, left_any: {}, left_start: {}, random: {}, strict: {}, kind: {kind} }},\n",
             row.id,
             row.title,
             row.severity,
@@ -231,8 +240,9 @@ impl Writer {
         let mut lists: BTreeMap<usize, Vec<(&str, String)>> = BTreeMap::new();
         let words = words::KEYWORDS.iter().map(|word| (*word, "Known::Keyword".to_owned()));
         let harmless = words::HARMLESS.iter().map(|word| (*word, "Known::Harmless".to_owned()));
+        let void = words::VOID.iter().map(|word| (*word, "Known::Void".to_owned()));
         let named = names.iter().map(|(name, rules)| (name.as_str(), format!("Known::Name(&{rules:?})")));
-        for (text, known) in words.chain(harmless).chain(named) {
+        for (text, known) in words.chain(harmless).chain(void).chain(named) {
             let Some([a, b, c]) = text.as_bytes().first_chunk() else { continue };
             let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
             lists.entry(initials).or_default().push((text, known));
@@ -245,14 +255,15 @@ impl Writer {
             list.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), *text));
             starts.push(starts[starts.len() - 1] + list.len());
             for (text, known) in list {
-                let _ = writeln!(entries, "    ({text:?}, {known}),");
+                let head = text.bytes().take(8).rev().fold(0u64, |head, byte| head << 8 | u64::from(byte));
+                let _ = writeln!(entries, "    Word {{ head: {head}, text: {text:?}, known: {known} }},");
             }
         }
         self.flags("INITIALS", "INITIAL_RANKS", &flags);
         let _ = writeln!(self.code, "pub static INITIAL_STARTS: [u16; {}] = {starts:?};", starts.len());
         let _ = writeln!(
             self.code,
-            "pub static WORDS: [(&str, Known); {}] = [\n{entries}];",
+            "pub static WORDS: [Word; {}] = [\n{entries}];",
             starts[starts.len() - 1]
         );
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::pattern::{Node, Set, at};
 
 /// How often each pair of printable bytes stands in source code, JSON, logs and prose: row = first byte, column =
-/// second, both from the space on; digit `d` means about `2^(d+1)` a million, 9 also means more.
+/// second, both from the space on; digit `d` (hexadecimal) means about `2^(d+1)` a million.
 const COSTS: &str = include_str!("pairs.txt");
 const FIRST: usize = 32;
 
@@ -99,11 +99,11 @@ fn grams(places: &[Set]) -> Vec<u32> {
 }
 
 /// Bits of the table of flags.
-pub const HASHES: usize = 1 << 16;
+pub const HASHES: usize = 1 << 17;
 
 /// The hash of a gram: the place of its bit. The scanner has the same line.
 pub fn hash(gram: u32) -> u32 {
-    gram.wrapping_mul(0x9e37_7900) >> 16
+    gram.wrapping_mul(0x530a_eb00) >> 15
 }
 
 struct Costs {
@@ -113,7 +113,7 @@ struct Costs {
 
 impl Costs {
     fn read() -> Costs {
-        let weight = |digit: &u8| 2u64 << (digit - b'0');
+        let weight = |digit: &u8| 2u64 << char::from(*digit).to_digit(16).unwrap_or_default();
         let rows: Vec<Vec<u64>> =
             COSTS.lines().map(|line| line.as_bytes().iter().map(weight).collect()).collect();
         let sums = rows.iter().map(|row| row.iter().sum()).collect();

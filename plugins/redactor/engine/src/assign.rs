@@ -229,6 +229,12 @@ fn judge(
     {
         return Outcome::Nothing;
     }
+    // A password may be anything, a secret may be weak; a key or a token that counts up is a sample.
+    if (matches!(kind, Builtin::Key | Builtin::Token) && crate::random::is_sample(bytes))
+        || (!password && crate::random::is_alphabet(bytes))
+    {
+        return Outcome::Nothing;
+    }
     Outcome::Found(Found { start: value.start, end: value.end, open: value.open, strong: setting.strong })
 }
 

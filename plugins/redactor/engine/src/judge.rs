@@ -1,11 +1,11 @@
 //! The second pass: long runs of token characters, judged by how they look and by the words before them.
 
-use crate::classes::{BLOCK_BYTES, block_before, block_from, bound_bytes, core_bytes, kinds, low_bits};
+use crate::classes::{BLOCK_BYTES, Kinds, block_before, block_from, bound_bytes, core_bytes, low_bits};
 use crate::decode;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
-use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, scan};
+use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, made_up, says_example, scan};
 use crate::text::{SIGHT_BYTES, Text};
 
 /// How far inside a longer run a part of it may begin to be judged by itself.
@@ -104,12 +104,13 @@ impl Scan<'_, '_> {
     /// Whether the run is a finding.
     fn judge(&mut self, whole_from: usize, to: usize) -> bool {
         let bytes = self.text.bytes;
-        let from = glued(bytes, whole_from, to);
+        let first = random::kinds_of(bytes, whole_from, to.min(whole_from + BLOCK_BYTES));
+        let from = glued(bytes, whole_from, to, &first);
         let value = &bytes[from..to];
         if value.len() < RUN_BYTES_MIN {
             return false;
         }
-        let random = is_random(value);
+        let random = if from == whole_from { random::is_random_run(value, first) } else { is_random(value) };
         let uuid = runs::is_uuid(value);
         if !random && !uuid {
             return false;
@@ -129,6 +130,9 @@ impl Scan<'_, '_> {
                         .flatten()
                 });
         let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
+        if says_example(value) || (Some(rule) == builtin(Builtin::NearKeyword) && made_up(value)) {
+            return false;
+        }
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
         let to = if says && prose { symbols_end(self.text, from, to) } else { to };
         self.push(rule, from, to, if to - from >= SIGHT_BYTES { Tail::Run } else { Tail::Closed });
@@ -142,10 +146,11 @@ impl Scan<'_, '_> {
         }
         let run = &self.text.bytes[start..end.min(start + decode::RUN_BYTES_MAX)];
         // Most runs do not begin with printable bytes: a short look first.
-        let hex = run[..8].iter().all(u8::is_ascii_hexdigit) && run.iter().all(u8::is_ascii_hexdigit);
-        if !(hex && decode::begins_as_hex(run)) && !(!hex && decode::begins_as_base64(run)) {
+        let hex = decode::begins_as_hex(run);
+        if !hex && !decode::begins_as_base64(run) {
             return;
         }
+        let hex = hex && run.iter().all(u8::is_ascii_hexdigit);
         let head = &run[..run.len().min(24)];
         let peek = if hex { decode::hex(head) } else { decode::base64(head) };
         if !peek.is_some_and(|bytes| decode::is_text(&bytes)) {
@@ -187,11 +192,11 @@ fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
 }
 
 /// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
-fn glued(bytes: &[u8], start: usize, end: usize) -> usize {
+fn glued(bytes: &[u8], start: usize, end: usize, first: &Kinds) -> usize {
     const GLUE: &[&[u8]] = &[b"token", b"secret", b"key", b"access", b"private", b"password"];
     let head = &bytes[start..end.min(start + GLUE_BYTES_MAX)];
     // Hex and most other runs have no punctuation at all.
-    let mut marks = !kinds(&block_from(bytes, start)).alnum() & low_bits(head.len());
+    let mut marks = !first.alnum() & low_bits(head.len());
     while marks != 0 {
         let at = 63 - marks.leading_zeros() as usize;
         marks &= low_bits(at);

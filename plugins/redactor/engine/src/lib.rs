@@ -6,6 +6,7 @@
 //! until something is found, and in time linear in the text.
 
 mod assign;
+mod check;
 mod classes;
 mod decode;
 mod judge;

@@ -116,7 +116,7 @@ pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
 }
 
 /// The kinds of `bytes[from..to]`, of which there are at most 64.
-fn kinds_of(bytes: &[u8], from: usize, to: usize) -> Kinds {
+pub(crate) fn kinds_of(bytes: &[u8], from: usize, to: usize) -> Kinds {
     let (all, mask) = (kinds(&block_from(bytes, from)), low_bits(to - from));
     Kinds {
         digits: all.digits & mask,
@@ -163,16 +163,19 @@ static CLASSES: [u8; 256] = {
 
 /// Whether the run looks random enough to be a credential where a keyword stands near it.
 pub(crate) fn is_random(value: &[u8]) -> bool {
+    is_random_run(value, kinds_of(value, 0, value.len().min(BLOCK_BYTES)))
+}
+
+/// The same where the kinds of the first block are known.
+pub(crate) fn is_random_run(value: &[u8], first: Kinds) -> bool {
     let value = &value[..value.len().min(LOOK_BYTES_MAX)];
-    let (mut digits, mut lowers, mut uppers, mut breaks, mut hex) = (0, 0, 0, 0, true);
-    for from in (0..value.len()).step_by(BLOCK_BYTES) {
-        let part = kinds_of(value, from, value.len());
-        digits += part.digits.count_ones() as usize;
-        lowers += part.lowers.count_ones() as usize;
-        uppers += part.uppers.count_ones() as usize;
-        breaks += part.breaks().count_ones();
-        hex &= part.digits | part.hex_letters == low_bits(value.len() - from);
+    let mut counts = Counts::default();
+    counts.add(&first, value.len().min(BLOCK_BYTES));
+    if value.len() > BLOCK_BYTES {
+        counts.add(&kinds_of(value, BLOCK_BYTES, value.len()), value.len() - BLOCK_BYTES);
     }
+    let Counts { digits, lowers, uppers, breaks, not_hex } = counts;
+    let hex = not_hex == 0;
     let letters = lowers + uppers;
     let alnum = letters + digits;
     if alnum < 10
@@ -193,6 +196,25 @@ pub(crate) fn is_random(value: &[u8]) -> bool {
     };
     // Among few letters a chance word is likely.
     mixed && (letters * 2 < alnum || wordlike(value) * 100 <= letters * 55)
+}
+
+#[derive(Default)]
+struct Counts {
+    digits: usize,
+    lowers: usize,
+    uppers: usize,
+    breaks: usize,
+    not_hex: u64,
+}
+
+impl Counts {
+    fn add(&mut self, kinds: &Kinds, len: usize) {
+        self.digits += kinds.digits.count_ones() as usize;
+        self.lowers += kinds.lowers.count_ones() as usize;
+        self.uppers += kinds.uppers.count_ones() as usize;
+        self.breaks += kinds.breaks().count_ones() as usize;
+        self.not_hex |= !(kinds.digits | kinds.hex_letters) & low_bits(len);
+    }
 }
 
 /// Stops as soon as there are six, which in anything random is after six or seven bytes.
@@ -235,6 +257,46 @@ pub(crate) fn is_very_random(value: &[u8]) -> bool {
         && is_random(value)
         && wordlike(value) * 100 < shape.len * 30
 }
+
+/// Visibly made up: half of it or more counts up for long (the alphabet, all digits of hex, in either case), or
+/// repeats a byte four times and more; or it is the bytes 0, 1, 2 … encoded, the key of test vectors.
+pub(crate) fn is_sample(value: &[u8]) -> bool {
+    let (mut counted, mut counting, mut repeated, mut repeating, mut before) = (0, 1, 0, 1, 0u8);
+    for byte in value.iter().map(u8::to_ascii_lowercase) {
+        let next = byte == before.wrapping_add(1) || (before, byte) == (b'9', b'a');
+        counting = if next && byte.is_ascii_alphanumeric() { counting + 1 } else { 1 };
+        repeating = if byte == before { repeating + 1 } else { 1 };
+        counted += long_stretch(counting, COUNTED_BYTES_MIN);
+        repeated += long_stretch(repeating, REPEATED_BYTES_MIN);
+        before = byte;
+    }
+    let vector = [&b"AAECAwQFBgcICQ"[..], b"000102030405060708"];
+    counted * 2 >= value.len()
+        || repeated * 2 > value.len()
+        || vector.iter().any(|vector| crate::value::contains(value, vector))
+}
+
+/// Whether the alphabet stands in it, in either case or both.
+pub(crate) fn is_alphabet(value: &[u8]) -> bool {
+    let mut counting = 1;
+    value.windows(2).any(|two| {
+        let next = two[0].is_ascii_alphabetic() && two[1].to_ascii_lowercase() == two[0].to_ascii_lowercase() + 1;
+        counting = if next { counting + 1 } else { 1 };
+        counting >= ALPHABET_BYTES_MIN
+    })
+}
+
+/// A beginning of the alphabet that says the rest.
+const ALPHABET_BYTES_MIN: usize = 24;
+
+/// What a stretch that has grown to `len` adds to the bytes in stretches of `least` and more.
+fn long_stretch(len: usize, least: usize) -> usize {
+    if len == least { least } else { usize::from(len > least) }
+}
+
+/// Shortest stretches that nobody draws by chance.
+const COUNTED_BYTES_MIN: usize = 9;
+const REPEATED_BYTES_MIN: usize = 4;
 
 /// Visibly made up: hardly any different bytes, or one long count.
 pub(crate) fn is_filler(value: &[u8]) -> bool {

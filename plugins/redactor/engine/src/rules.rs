@@ -1,5 +1,6 @@
 //! The rule table as the build made it.
 
+use crate::check::Check;
 use crate::program::Op;
 
 /// One rule of `rules.toml`.
@@ -16,6 +17,9 @@ pub struct Rule {
     /// 1..1000.
     pub confidence: u16,
     pub(crate) near: &'static [&'static str],
+    /// Hashes of values that stand in public documentation.
+    pub(crate) documented: &'static [u64],
+    pub(crate) check: Check,
     pub(crate) left_any: bool,
     pub(crate) left_start: bool,
     pub(crate) random: bool,
@@ -72,6 +76,15 @@ pub(crate) struct Anchor {
     pub rules: &'static [u16],
 }
 
+/// A word that is looked for before a run, in lower case.
+#[derive(Debug)]
+pub(crate) struct Word {
+    /// Its first eight bytes, the first the lowest; zeros after its end.
+    pub head: u64,
+    pub text: &'static str,
+    pub known: Known,
+}
+
 /// What a word before a run says.
 #[derive(Debug)]
 pub(crate) enum Known {
@@ -79,6 +92,8 @@ pub(crate) enum Known {
     Keyword,
     /// That it is something else.
     Harmless,
+    /// That the keyword right after it says nothing: `fakeToken`.
+    Void,
     /// Which service it belongs to, and so by which rules it is judged.
     Name(&'static [u16]),
 }

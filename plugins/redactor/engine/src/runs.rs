@@ -5,7 +5,7 @@ use crate::classes::{BLOCK_BYTES, Words, block_before, low_bits, words};
 use crate::decode;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
-use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS};
+use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS, Word};
 use crate::text::Text;
 
 /// Shortest run that is looked at.
@@ -47,6 +47,8 @@ pub(crate) struct Context {
     named_until: usize,
     /// Where the word after `public` would begin.
     public_at: usize,
+    /// Where the last word ends that makes nothing of a keyword after it.
+    void_until: usize,
 }
 
 /// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
@@ -60,6 +62,7 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let (digits, lowers, uppers) = (kinds.digits, kinds.lowers & letters, kinds.uppers);
     let alnum = digits | lowers | uppers;
     let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
+    let ends = !kinds.alnum() | (uppers & kinds.lowers << 1);
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
     let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
@@ -69,44 +72,57 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
         places &= places - 1;
         // Bits before the beginning of the text are never set.
         let at = start - (BLOCK_BYTES - place);
-        word(bytes, at, start, place >= line, &mut out);
+        let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
+        let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
+        word(bytes, &spot, &mut out);
     }
     out
 }
 
-fn camel(before: u8, byte: u8) -> bool {
-    byte.is_ascii_uppercase() && before.is_ascii_lowercase()
+/// A word of the window before `start`.
+struct Spot {
+    at: usize,
+    end: usize,
+    start: usize,
+    /// Whether it stands in the run's own line.
+    in_line: bool,
 }
 
-/// Looks up the word at `at`: what it says by itself where it stands `in_line`, and which services it names.
+/// Looks up a word: what it says by itself, and which services it names.
 #[inline]
-fn word(bytes: &[u8], at: usize, start: usize, in_line: bool, out: &mut Context) {
-    let rest = &bytes[at..start];
+fn word(bytes: &[u8], spot: &Spot, out: &mut Context) {
+    let rest = &bytes[spot.at..spot.start];
     let [a, b, c] = *rest.first_chunk().unwrap_or(&[0; 3]);
     let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
     let (flags, bit) = (INITIALS[initials >> 6], initials & 63);
     if flags >> bit & 1 == 1 {
-        let list = usize::from(INITIAL_RANKS[initials >> 6])
-            + (flags & ((1 << bit) - 1)).count_ones() as usize;
-        known_word(bytes, at, start, in_line, list, out);
+        let below = (flags & ((1 << bit) - 1)).count_ones() as usize;
+        known_word(bytes, spot, usize::from(INITIAL_RANKS[initials >> 6]) + below, out);
     }
-    let two = rest.first_chunk().is_some_and(|two: &[u8; 2]| two.eq_ignore_ascii_case(b"id"));
-    if two && in_line && !rest.get(2).is_some_and(u8::is_ascii_alphanumeric) {
+    let two = spot.end == spot.at + 2 && !rest.get(2).is_some_and(u8::is_ascii_alphanumeric);
+    if two && spot.in_line && rest[..2].eq_ignore_ascii_case(b"id") {
         out.hash = true;
     }
 }
 
 #[inline(never)]
-fn known_word(bytes: &[u8], at: usize, start: usize, in_line: bool, list: usize, out: &mut Context) {
+fn known_word(bytes: &[u8], spot: &Spot, list: usize, out: &mut Context) {
+    let &Spot { at, end, start, in_line } = spot;
     let rest = &bytes[at..start];
-    let end = at
-        + 1
-        + rest.windows(2).take_while(|two| two[1].is_ascii_alphanumeric() && !camel(two[0], two[1])).count();
     let (Some(first), Some(last)) = (INITIAL_STARTS.get(list), INITIAL_STARTS.get(list + 1)) else { return };
     let mut named = false;
-    for (known, what) in WORDS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
-        let same = rest.get(..known.len()).is_some_and(|text| text.eq_ignore_ascii_case(known.as_bytes()));
-        if !same {
+    // Compared without the bit of case; what agrees is then compared in full.
+    let head = match rest.first_chunk() {
+        Some(head) => u64::from_le_bytes(*head),
+        None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
+    };
+    for Word { head: wanted, text: known, known: what } in
+        WORDS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default()
+    {
+        let compared = low_bits(known.len() * 8);
+        if (head ^ wanted) & compared & !0x2020_2020_2020_2020 != 0
+            || !rest.get(..known.len()).is_some_and(|text| text.eq_ignore_ascii_case(known.as_bytes()))
+        {
             continue;
         }
         match what {
@@ -123,6 +139,9 @@ fn known_word(bytes: &[u8], at: usize, start: usize, in_line: bool, list: usize,
             // A public key is no secret.
             Known::Keyword if out.public_at == at && matches!(*known, "key" | "keys") => {}
             Known::Keyword if type_path(bytes, at) => {}
+            // With or without a separator between them.
+            Known::Keyword if out.void_until > 0 && at - out.void_until <= 1 => {}
+            Known::Void => out.void_until = end,
             Known::Keyword => (out.keyword_gap, out.hash) = (Some(start - end), false),
             Known::Harmless => {
                 out.hash = true;

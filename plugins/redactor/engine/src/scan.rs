@@ -1,6 +1,7 @@
 //! The scan: one pass of the automaton over the text, one pass over its long runs, and what they trigger.
 
 use crate::assign::{self, Outcome};
+use crate::check::Verdict;
 use crate::decode;
 use crate::placeholder::placeholders;
 use crate::program::{self, in_set};
@@ -13,6 +14,10 @@ use crate::value::VALUE_BYTES_MIN;
 
 /// How deep encodings are undone: base64 of percent-encoded text, say.
 pub(crate) const DEPTH_MAX: u8 = 2;
+/// Surest there is.
+const CONFIDENCE_MAX: u16 = 1000;
+/// What a checksum that does not hold takes from a rule's confidence.
+const DOUBT: u16 = 150;
 /// How far the words of `near` may stand before a match.
 const NEAR_BYTES_MAX: usize = 64;
 
@@ -131,13 +136,18 @@ impl Scan<'_, '_> {
     fn positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], from: usize) {
         let (low, high) = (flagged(block, 0), flagged(block, GRAM_POSITIONS / 2));
         if (low | high) & 1 != 0 {
-            self.flagged_positions(block, from);
+            if low & 1 != 0 {
+                self.flagged_positions(block, 0, from);
+            }
+            if high & 1 != 0 {
+                self.flagged_positions(block, GRAM_POSITIONS / 2, from);
+            }
         }
     }
 
     #[inline(never)]
-    fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], from: usize) {
-        for at in 0..GRAM_POSITIONS {
+    fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], half: usize, from: usize) {
+        for at in half..half + GRAM_POSITIONS / 2 {
             if flag_of(block.get(at..).and_then(|rest| rest.first_chunk())) & 1 != 0 {
                 self.probe(from + at);
             }
@@ -221,10 +231,16 @@ impl Scan<'_, '_> {
         if (row.random && !random::is_plausible(value))
             || (!row.near.is_empty() && !self.near(start, row.near))
             || made_up(value)
+            || is_documented(value, row.documented)
         {
             return start;
         }
-        self.push(rule, start, end, tail);
+        let confidence = match row.check.test(value) {
+            Verdict::Open => row.confidence,
+            Verdict::Holds => CONFIDENCE_MAX,
+            Verdict::Doubtful => row.confidence.saturating_sub(DOUBT),
+        };
+        self.add(Finding { start, end, rule, confidence, tail });
         start
     }
 
@@ -427,7 +443,12 @@ fn flag_of(four: Option<&[u8; 4]>) -> u64 {
 /// the same line.
 #[inline]
 fn gram_hash(gram: u32) -> usize {
-    (gram.wrapping_mul(0x9e37_7900) >> 16) as usize
+    (gram.wrapping_mul(0x530a_eb00) >> 15) as usize
+}
+
+/// Whether the word stands in it that documentation puts into its samples.
+pub(crate) fn says_example(value: &[u8]) -> bool {
+    value.windows(7).any(|window| window.eq_ignore_ascii_case(b"example"))
 }
 
 #[inline]
@@ -449,8 +470,20 @@ fn half_anchor(bytes: &[u8]) -> usize {
     halves.min().unwrap_or(bytes.len())
 }
 
-/// A token of a known form that is visibly made up (`ghp_xxxxxxxx…`).
-fn made_up(value: &[u8]) -> bool {
+fn is_documented(value: &[u8], hashes: &[u64]) -> bool {
+    let hash = |value: &[u8]| {
+        value.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    !hashes.is_empty() && hashes.contains(&hash(value))
+}
+
+/// A token of a known form that is visibly made up (`ghp_xxxxxxxx…`, `sk_live_abcdefghij…`, `…EXAMPLE`).
+pub(crate) fn made_up(value: &[u8]) -> bool {
+    if random::is_sample(value) || says_example(value) {
+        return true;
+    }
     let tail = &value[value.len() / 3..];
     let distinct = {
         let mut seen = [false; 256];
