@@ -207,10 +207,12 @@ impl Writer {
             bucket.sort_unstable();
             bucket.dedup();
         }
-        let mut flags = vec![0u64; grams::HASHES / 64];
+        let mut flags = vec![0u64; grams::FLAG_BYTES / 8];
         buckets.keys().for_each(|hash| flags[*hash as usize / 64] |= 1 << (hash % 64));
         self.code.push_str("];\n");
-        self.flags("FLAGS", "RANKS", &flags);
+        self.ranks("RANKS", &flags);
+        let bytes: Vec<u8> = flags.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let _ = writeln!(self.code, "pub static FLAGS: [u8; {}] = {bytes:?};", bytes.len());
         let code = &mut self.code;
         let mut probes: Vec<grams::Probe> = Vec::new();
         let mut starts = vec![0];
@@ -259,7 +261,8 @@ impl Writer {
                 let _ = writeln!(entries, "    Word {{ head: {head}, text: {text:?}, known: {known} }},");
             }
         }
-        self.flags("INITIALS", "INITIAL_RANKS", &flags);
+        let _ = writeln!(self.code, "pub static INITIALS: [u64; {}] = {flags:?};", flags.len());
+        self.ranks("INITIAL_RANKS", &flags);
         let _ = writeln!(self.code, "pub static INITIAL_STARTS: [u16; {}] = {starts:?};", starts.len());
         let _ = writeln!(
             self.code,
@@ -268,8 +271,8 @@ impl Writer {
         );
     }
 
-    /// A set of bits, and how many of them are set before each word of it.
-    fn flags(&mut self, name: &str, ranks_name: &str, flags: &[u64]) {
+    /// How many bits are set before each word of a set.
+    fn ranks(&mut self, name: &str, flags: &[u64]) {
         let mut seen = 0;
         let ranks: Vec<u32> = flags
             .iter()
@@ -278,8 +281,7 @@ impl Writer {
                 seen - word.count_ones()
             })
             .collect();
-        let _ = writeln!(self.code, "pub static {name}: [u64; {}] = {flags:?};", flags.len());
-        let _ = writeln!(self.code, "pub static {ranks_name}: [u16; {}] = {ranks:?};", ranks.len());
+        let _ = writeln!(self.code, "pub static {name}: [u16; {}] = {ranks:?};", ranks.len());
     }
 
     fn sets(&mut self) {

@@ -98,12 +98,15 @@ fn grams(places: &[Set]) -> Vec<u32> {
     out
 }
 
-/// Bits of the table of flags.
-pub const HASHES: usize = 1 << 17;
+/// Bytes of the table of flags: a window of 32 bits is read at any byte of the first 16 KiB.
+pub const FLAG_BYTES: usize = (1 << 14) + 8;
 
-/// The hash of a gram: the place of its bit. The scanner has the same line.
+/// The place of a gram's bit: the upper bits of a product say at which byte a window of 32 begins, the next five which
+/// of them it is. The scanner has the same lines. The factor was chosen among thousands: with it the fewest grams of
+/// code, JSON and logs fall on the bit of another.
 pub fn hash(gram: u32) -> u32 {
-    gram.wrapping_mul(0x530a_eb00) >> 15
+    let product = gram.wrapping_mul(0x2341_3d00);
+    8 * (product >> 18) + (product >> 13 & 31)
 }
 
 struct Costs {

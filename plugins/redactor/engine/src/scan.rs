@@ -134,20 +134,20 @@ impl Scan<'_, '_> {
 
     #[inline]
     fn positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], from: usize) {
-        let (low, high) = (flagged(block, 0), flagged(block, GRAM_POSITIONS / 2));
-        if (low | high) & 1 != 0 {
-            if low & 1 != 0 {
-                self.flagged_positions(block, 0, from);
-            }
-            if high & 1 != 0 {
-                self.flagged_positions(block, GRAM_POSITIONS / 2, from);
-            }
+        macro_rules! groups {
+            ($($at:literal)*) => {
+                $(if flagged(block, $at) & 1 != 0 {
+                    self.flagged_positions(block, $at, from);
+                })*
+            };
         }
+        const { assert!(GRAM_POSITIONS == 16 && GRAM_GROUP == 4) };
+        groups!(0 4 8 12);
     }
 
     #[inline(never)]
-    fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], half: usize, from: usize) {
-        for at in half..half + GRAM_POSITIONS / 2 {
+    fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], group: usize, from: usize) {
+        for at in group..group + GRAM_GROUP {
             if flag_of(block.get(at..).and_then(|rest| rest.first_chunk())) & 1 != 0 {
                 self.probe(from + at);
             }
@@ -158,8 +158,10 @@ impl Scan<'_, '_> {
     fn probe(&mut self, at: usize) {
         let bytes = self.text.bytes;
         let byte = |k: usize| bytes.get(at + k).map_or(0, |byte| u32::from(*byte));
-        let hash = gram_hash(byte(0) | byte(1) << 8 | byte(2) << 16);
-        let (word, below) = (FLAGS[hash >> 6], (1u64 << (hash & 63)) - 1);
+        let product = (byte(0) | byte(1) << 8 | byte(2) << 16).wrapping_mul(GRAM_FACTOR);
+        let hash = (8 * (product >> 18) + (product >> 13 & 31)) as usize;
+        let word = FLAGS.get(hash >> 6 << 3..).and_then(|rest| rest.first_chunk());
+        let (word, below) = (word.map_or(0, |word| u64::from_le_bytes(*word)), (1u64 << (hash & 63)) - 1);
         let bucket = usize::from(RANKS[hash >> 6]) + (word & below).count_ones() as usize;
         let (Some(first), Some(last)) = (BUCKETS.get(bucket), BUCKETS.get(bucket + 1)) else { return };
         for (anchor, offset) in PROBES.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
@@ -425,26 +427,27 @@ const GRAM_POSITIONS: usize = 16;
 /// The bytes they need: a gram is read with the byte after it.
 const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 3;
 
-/// The lowest bit says whether one of eight positions from `at` on begins a gram that an anchor has. Written so that
-/// each position is a load, a product, a load and a shift, and nothing waits for another.
+/// The lowest bit says whether one of the positions of a group begins a gram that an anchor has. Written so that each
+/// position is a load, a product, a load and a shift, and that a group needs no more registers than there are.
 #[inline]
-fn flagged(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u64 {
+fn flagged(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u32 {
     let flag = |k: usize| flag_of(block.get(at + k..).and_then(|rest| rest.first_chunk()));
-    flag(0) | flag(1) | flag(2) | flag(3) | flag(4) | flag(5) | flag(6) | flag(7)
+    flag(0) | flag(1) | flag(2) | flag(3)
 }
 
+/// The lowest bit is that of the gram in the lower three bytes: the factor shifts the fourth out.
+/// `build/grams.rs` has the same product.
 #[inline]
-fn flag_of(four: Option<&[u8; 4]>) -> u64 {
-    let hash = gram_hash(four.map_or(0, |four| u32::from_le_bytes(*four)));
-    FLAGS[hash >> 6] >> (hash & 63)
+fn flag_of(four: Option<&[u8; 4]>) -> u32 {
+    let product = four.map_or(0, |four| u32::from_le_bytes(*four)).wrapping_mul(GRAM_FACTOR);
+    let window = FLAGS.get((product >> 18) as usize..).and_then(|rest| rest.first_chunk());
+    window.map_or(0, |window| u32::from_le_bytes(*window)) >> (product >> 13 & 31)
 }
 
-/// The place of the bit of the gram in the lower three bytes: the factor shifts the fourth out. `build/grams.rs` has
-/// the same line.
-#[inline]
-fn gram_hash(gram: u32) -> usize {
-    (gram.wrapping_mul(0x530a_eb00) >> 15) as usize
-}
+const GRAM_FACTOR: u32 = 0x2341_3d00;
+
+/// Positions that are tested together.
+const GRAM_GROUP: usize = 4;
 
 /// Whether the word stands in it that documentation puts into its samples.
 pub(crate) fn says_example(value: &[u8]) -> bool {
