@@ -15,6 +15,7 @@ const TRAILING_BYTES_MAX: usize = 256;
 
 impl Scan<'_, '_> {
     /// Finds the runs: a bit a byte, and bit arithmetic on 64 of them.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub fn runs(&mut self) {
         let bytes = self.text.bytes;
         self.text.look_everywhere();
@@ -39,6 +40,7 @@ impl Scan<'_, '_> {
     }
 
     /// Judges the long runs that end in the block, and counts the bytes of one that goes on.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     #[inline]
     fn block(&mut self, at: usize, core: u64, open: usize) -> usize {
         if core == u64::MAX {
@@ -61,6 +63,7 @@ impl Scan<'_, '_> {
     }
 
     /// Judges one long run: the first of a longer one with its punctuation, the others by themselves.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     #[inline(never)]
     fn long_run(&mut self, core_start: usize, core_end: usize) {
         let bytes = self.text.bytes;
@@ -102,6 +105,7 @@ impl Scan<'_, '_> {
     }
 
     /// Whether the run is a finding.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     fn judge(&mut self, whole_from: usize, to: usize) -> bool {
         let bytes = self.text.bytes;
         let first = random::kinds_of(bytes, whole_from, to.min(whole_from + BLOCK_BYTES));

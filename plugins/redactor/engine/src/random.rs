@@ -98,6 +98,7 @@ fn reads_like_word(piece: &[u8]) -> bool {
 
 /// A cheap look before the others: most long runs are names and paths, with hardly a digit among the letters and
 /// few changes of case.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 #[inline]
 pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
     let mut from = start;
@@ -116,6 +117,8 @@ pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
 }
 
 /// The kinds of `bytes[from..to]`, of which there are at most 64.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline]
 pub(crate) fn kinds_of(bytes: &[u8], from: usize, to: usize) -> Kinds {
     let (all, mask) = (kinds(&block_from(bytes, from)), low_bits(to - from));
     Kinds {
@@ -167,6 +170,7 @@ pub(crate) fn is_random(value: &[u8]) -> bool {
 }
 
 /// The same where the kinds of the first block are known.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub(crate) fn is_random_run(value: &[u8], first: Kinds) -> bool {
     let value = &value[..value.len().min(LOOK_BYTES_MAX)];
     let mut counts = Counts::default();

@@ -53,6 +53,7 @@ pub(crate) struct Context {
 
 /// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
 /// its first three letters begin one that is known.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let bytes = text.bytes;
     let mut out = Context::default();

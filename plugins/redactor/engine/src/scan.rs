@@ -148,17 +148,18 @@ impl Scan<'_, '_> {
     #[inline(never)]
     fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], group: usize, from: usize) {
         for at in group..group + GRAM_GROUP {
-            if flag_of(block.get(at..).and_then(|rest| rest.first_chunk())) & 1 != 0 {
-                self.probe(from + at);
+            let four = block.get(at..).and_then(|rest| rest.first_chunk());
+            if flag_of(four) & 1 != 0 {
+                self.probe(four.map_or(0, |four| u32::from_le_bytes(*four)), from + at);
             }
         }
     }
 
-    #[inline(never)]
-    fn probe(&mut self, at: usize) {
+    /// Compares the anchors that have this gram, and tries their rules.
+    #[inline]
+    fn probe(&mut self, gram: u32, at: usize) {
         let bytes = self.text.bytes;
-        let byte = |k: usize| bytes.get(at + k).map_or(0, |byte| u32::from(*byte));
-        let product = (byte(0) | byte(1) << 8 | byte(2) << 16).wrapping_mul(GRAM_FACTOR);
+        let product = gram.wrapping_mul(GRAM_FACTOR);
         let hash = (8 * (product >> 18) + (product >> 13 & 31)) as usize;
         let word = FLAGS.get(hash >> 6 << 3..).and_then(|rest| rest.first_chunk());
         let (word, below) = (word.map_or(0, |word| u64::from_le_bytes(*word)), (1u64 << (hash & 63)) - 1);
@@ -172,11 +173,17 @@ impl Scan<'_, '_> {
             if found.iter().zip(anchor.text.as_bytes()).all(|(found, text)| same(*found, *text, anchor.exact))
                 && (!anchor.word || begins_word(bytes, start))
             {
-                for &rule in anchor.rules {
-                    if self.switches.runs(usize::from(rule)) {
-                        self.attempt(rule, start, end);
-                    }
-                }
+                self.attempts(anchor.rules, start, end);
+            }
+        }
+    }
+
+    // Apart, so that what runs for every gram needs few registers.
+    #[inline(never)]
+    fn attempts(&mut self, rules: &[u16], start: usize, end: usize) {
+        for &rule in rules {
+            if self.switches.runs(usize::from(rule)) {
+                self.attempt(rule, start, end);
             }
         }
     }
