@@ -3,7 +3,7 @@
 use crate::names::{HARMLESS, QUALIFIERS, TAILS};
 use crate::rules::Builtin;
 use crate::text::Text;
-use crate::value::{Setting, VALUE_BYTES_MIN, is_secret};
+use crate::value::{Setting, VALUE_BYTES_MIN, is_secret, may_be_secret};
 
 /// How far left and right of the keyword its name reaches.
 const NAME_BYTES_MAX: usize = 64;
@@ -184,7 +184,6 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
     let name = name(text, at, end);
     // Most keywords are followed by no operator: that is the cheaper question.
     let Some(place) = operator(text, &name) else { return (Outcome::Nothing, text.len()) };
-    let Some(strong) = strength(text, &name, kind) else { return (Outcome::Nothing, text.len()) };
     let mut from = place.at;
     if place.element {
         // `<token>` with its value on a line of its own.
@@ -193,7 +192,7 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
         }
     }
     let value = value(text, from, place.plain);
-    (judge(text, &name, &place, &value, strong, kind), value.start)
+    (judge(text, &name, &place, &value, kind), value.start)
 }
 
 fn judge(
@@ -201,13 +200,16 @@ fn judge(
     name: &Name<'_>,
     place: &Place,
     value: &Value,
-    strong: bool,
     kind: Builtin,
 ) -> Outcome {
-    if value.end - value.start < VALUE_BYTES_MIN {
+    let password = kind == Builtin::Password;
+    // What is no secret under the strongest name is none under any.
+    let most = Setting { strong: true, quoted: true, plain: true, password };
+    let bytes = text.slice(value.start, value.end);
+    if bytes.len() < VALUE_BYTES_MIN || !may_be_secret(bytes, most) {
         return Outcome::Nothing;
     }
-    let password = kind == Builtin::Password;
+    let Some(strong) = strength(text, name, kind) else { return Outcome::Nothing };
     let environment = name_is_upper(text, name) && place.tight;
     let setting = Setting {
         strong: strong || environment,
@@ -215,7 +217,6 @@ fn judge(
         plain: place.plain || environment,
         password,
     };
-    let bytes = text.slice(value.start, value.end);
     // The token of a status badge is meant to be public.
     if place.plain && crate::value::contains(text.slice(name.start.saturating_sub(24), name.start), b"badge")
     {

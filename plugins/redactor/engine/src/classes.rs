@@ -149,8 +149,8 @@ pub(crate) use machine::{core_bytes, kinds, bound_bytes, words};
 mod sse2 {
     use super::{BLOCK_BYTES, Block, Kinds, Words};
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8, _mm_sub_epi8,
+        __m128i, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set_epi64x, _mm_set1_epi8,
     };
 
     type Lane = __m128i;
@@ -177,8 +177,9 @@ mod sse2 {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn between(bytes: Lane, first: u8, last: u8) -> Lane {
-        let from = _mm_sub_epi8(bytes, _mm_set1_epi8(first as i8));
-        _mm_cmpeq_epi8(_mm_min_epu8(from, _mm_set1_epi8((last - first) as i8)), from)
+        // Moved to the lower end of the signed numbers: one comparison instead of two.
+        let moved = _mm_add_epi8(bytes, _mm_set1_epi8(128u8.wrapping_sub(first) as i8));
+        _mm_cmpgt_epi8(_mm_set1_epi8((last - first) as i8 - 127), moved)
     }
 
     #[inline]
@@ -221,7 +222,7 @@ mod machine {
 mod machine {
     use super::{BLOCK_BYTES, Block, Kinds, Words};
     use std::arch::wasm32::{
-        i8x16_bitmask, i8x16_splat, i64x2, u8x16_eq, u8x16_le, u8x16_splat, u8x16_sub, v128, v128_or,
+        i8x16_add, i8x16_bitmask, i8x16_lt, i8x16_splat, i64x2, u8x16_eq, u8x16_splat, v128, v128_or,
     };
 
     type Lane = v128;
@@ -248,7 +249,9 @@ mod machine {
     #[inline]
     #[target_feature(enable = "simd128")]
     fn between(bytes: Lane, first: u8, last: u8) -> Lane {
-        u8x16_le(u8x16_sub(bytes, u8x16_splat(first)), u8x16_splat(last - first))
+        // Moved to the lower end of the signed numbers: one comparison instead of two.
+        let moved = i8x16_add(bytes, u8x16_splat(128u8.wrapping_sub(first)));
+        i8x16_lt(moved, i8x16_splat((last - first) as i8 - 127))
     }
 
     #[inline]

@@ -147,11 +147,13 @@ impl Scan<'_, '_> {
 
     #[inline(never)]
     fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], group: usize, from: usize) {
-        for at in group..group + GRAM_GROUP {
-            let four = block.get(at..).and_then(|rest| rest.first_chunk());
-            if flag_of(four) & 1 != 0 {
-                self.probe(four.map_or(0, |four| u32::from_le_bytes(*four)), from + at);
-            }
+        let four = |k: usize| block.get(group + k..).and_then(|rest| rest.first_chunk());
+        let flag = |k: usize| (flag_of(four(k)) & 1) << k;
+        let mut hits = flag(0) | flag(1) | flag(2) | flag(3);
+        while hits != 0 {
+            let at = hits.trailing_zeros() as usize;
+            hits &= hits - 1;
+            self.probe(four(at).map_or(0, |four| u32::from_le_bytes(*four)), from + group + at);
         }
     }
 

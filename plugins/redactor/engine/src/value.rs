@@ -99,6 +99,12 @@ pub(crate) fn is_secret(value: &[u8], setting: Setting) -> bool {
         && !(is_reference(value, setting) || is_number(value) || is_filler(value) || is_standin(value))
 }
 
+/// A cheap question before [`is_secret`]: whether there is anything in the value but letters and what binds words.
+/// Escapes may hide the rest, and a password may be words.
+pub(crate) fn may_be_secret(value: &[u8], setting: Setting) -> bool {
+    setting.password || value.contains(&b'%') || looks_secret(value, setting)
+}
+
 fn looks_secret(value: &[u8], setting: Setting) -> bool {
     if is_random(value) {
         return true;
