@@ -1,7 +1,7 @@
 //! Whether a run of characters looks made by a machine: by digits, changes of case and letter pairs that words do
 //! not have. Integers only, so that the same bytes give the same answer everywhere.
 
-use crate::classes::{BLOCK_BYTES, Kinds, block_from, kinds, low_bits};
+use crate::classes::{BLOCK_BYTES, Bits, Kinds, block_from, kinds, low_bits};
 
 /// The 260 letter pairs that make up 95 % of the pairs in the words of source code and its documentation; bit `b` of
 /// row `a` is the pair `ab`. Random letters have 38 % of them.
@@ -108,7 +108,7 @@ pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
     while from < last {
         let kinds = kinds_of(bytes, from, last);
         breaks += kinds.breaks().count_ones();
-        if breaks >= 3 || [kinds.digits, kinds.lowers, kinds.uppers].iter().any(|kind| has_sixteen(*kind)) {
+        if breaks >= 3 || [kinds.digits, kinds.lowers, kinds.uppers].iter().any(|kind| has_sixteen(kind.0)) {
             return true;
         }
         from += BLOCK_BYTES;
@@ -122,10 +122,10 @@ pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
 pub(crate) fn kinds_of(bytes: &[u8], from: usize, to: usize) -> Kinds {
     let (all, mask) = (kinds(&block_from(bytes, from)), low_bits(to - from));
     Kinds {
-        digits: all.digits & mask,
-        lowers: all.lowers & mask,
-        uppers: all.uppers & mask,
-        hex_letters: all.hex_letters & mask,
+        digits: Bits(all.digits.0 & mask),
+        lowers: Bits(all.lowers.0 & mask),
+        uppers: Bits(all.uppers.0 & mask),
+        hex_letters: Bits(all.hex_letters.0 & mask),
     }
 }
 
@@ -139,7 +139,7 @@ fn has_sixteen(mut bits: u64) -> bool {
 impl Kinds {
     /// A bit where one kind follows another.
     fn breaks(&self) -> u64 {
-        let Kinds { digits, lowers, uppers, .. } = *self;
+        let Kinds { digits: Bits(digits), lowers: Bits(lowers), uppers: Bits(uppers), .. } = *self;
         (digits << 1 & (lowers | uppers)) | (lowers << 1 & (digits | uppers)) | (uppers << 1 & (digits | lowers))
     }
 }
@@ -213,11 +213,11 @@ struct Counts {
 
 impl Counts {
     fn add(&mut self, kinds: &Kinds, len: usize) {
-        self.digits += kinds.digits.count_ones() as usize;
-        self.lowers += kinds.lowers.count_ones() as usize;
-        self.uppers += kinds.uppers.count_ones() as usize;
+        self.digits += kinds.digits.0.count_ones() as usize;
+        self.lowers += kinds.lowers.0.count_ones() as usize;
+        self.uppers += kinds.uppers.0.count_ones() as usize;
         self.breaks += kinds.breaks().count_ones() as usize;
-        self.not_hex |= !(kinds.digits | kinds.hex_letters) & low_bits(len);
+        self.not_hex |= !(kinds.digits.0 | kinds.hex_letters.0) & low_bits(len);
     }
 }
 

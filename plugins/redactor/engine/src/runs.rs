@@ -60,10 +60,10 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let Words { kinds, newlines, backslashes, escapes } = words(&block_before(bytes, start));
     // The letter of an escape is no part of the word after it.
     let letters = !(backslashes << 1 & escapes);
-    let (digits, lowers, uppers) = (kinds.digits, kinds.lowers & letters, kinds.uppers);
+    let (digits, lowers, uppers) = (kinds.digits.0, kinds.lowers.0 & letters, kinds.uppers.0);
     let alnum = digits | lowers | uppers;
     let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
-    let ends = !kinds.alnum() | (uppers & kinds.lowers << 1);
+    let ends = !kinds.alnum() | (uppers & kinds.lowers.0 << 1);
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
     let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
