@@ -24,6 +24,7 @@ const MATCHERS: &[(&str, &str)] = &[
     ("entropy", "Entropy"),
     ("encoded", "Encoded"),
     ("curl-user", "CurlUser"),
+    ("google-credentials", "GoogleCredentials"),
 ];
 
 /// Tests that are written in Rust, by their name in the table.

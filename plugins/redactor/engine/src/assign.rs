@@ -183,7 +183,7 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
     text.look_everywhere();
     let name = name(text, at, end);
     // Most keywords are followed by no operator: that is the cheaper question.
-    let Some(place) = operator(text, &name) else { return (Outcome::Nothing, text.len()) };
+    let Some(place) = operator(text, &name) else { return prose(text, &name, kind) };
     let mut from = place.at;
     if place.element {
         // `<token>` with its value on a line of its own.
@@ -193,6 +193,39 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
     }
     let value = value(text, from, place.plain);
     (judge(text, &name, &place, &value, kind), value.start)
+}
+
+/// `the key aB3xK9mQ2w7Z`: no operator, but a token that nobody would take for a word. Longer ones are found as runs.
+fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
+    if kind == Builtin::Password || !name.tail.is_empty() || text.at(name.end) != Some(b' ') {
+        return (Outcome::Nothing, text.len());
+    }
+    let start = name.end + 1;
+    let (_, mut end, open) = until(text, start, |b| !(b.is_ascii_alphanumeric() || b"_=+/.~-".contains(&b)));
+    while end > start && text.bytes[end - 1] == b'.' {
+        end -= 1;
+    }
+    let bytes = text.slice(start, end);
+    let shape = crate::random::shape(bytes);
+    let drawn = bytes.len() >= PROSE_BYTES_MIN
+        && shape.breaks * 100 >= shape.len * 30
+        && shape.distinct >= 10
+        && shape.digits.min(shape.lowers).min(shape.uppers) >= 2
+        && crate::random::is_random(bytes)
+        && !crate::random::is_sample(bytes);
+    if open || !drawn || name_says_no(text, name) {
+        return (Outcome::Nothing, start);
+    }
+    (Outcome::Found(Found { start, end, open, strong: false }), start)
+}
+
+/// Shortest token that is taken for one in a sentence.
+const PROSE_BYTES_MIN: usize = 12;
+
+/// `public key`, `cacheKey`: what comes after is no secret.
+fn name_says_no(text: &Text<'_>, name: &Name<'_>) -> bool {
+    let before = text.slice(name.start.saturating_sub(8), name.start).to_ascii_lowercase();
+    before.ends_with(b"public ") || strength(text, name, Builtin::Key).is_none()
 }
 
 fn judge(

@@ -1,6 +1,6 @@
 //! Encodings that hide a secret: base64, hex, percent and unicode escapes. Every pass is bounded.
 
-/// Longest encoded run that is decoded in one piece.
+/// Longest run with escapes that is decoded in one piece.
 pub(crate) const RUN_BYTES_MAX: usize = crate::text::SIGHT_BYTES;
 
 fn sextet(byte: u8) -> Option<u32> {
@@ -16,6 +16,8 @@ fn sextet(byte: u8) -> Option<u32> {
 
 /// Decodes either alphabet, with or without padding. Stops at the first `=`.
 pub(crate) fn base64(run: &[u8]) -> Option<Vec<u8>> {
+    #[cfg(debug_assertions)]
+    crate::text::count_steps(run.len());
     let mut out = Vec::with_capacity(run.len() / 4 * 3 + 3);
     let (mut bits, mut count) = (0u32, 0u32);
     for &byte in run {

@@ -5,7 +5,7 @@ use crate::decode;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
-use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, made_up, says_example, scan};
+use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, extend, made_up, says_example, scan};
 use crate::text::{SIGHT_BYTES, Text};
 
 /// How far inside a longer run a part of it may begin to be judged by itself.
@@ -19,9 +19,15 @@ impl Scan<'_, '_> {
     pub fn runs(&mut self) {
         let bytes = self.text.bytes;
         self.text.look_everywhere();
-        if self.cut {
-            // What the text begins in the middle of was judged when its beginning was there.
+        if let Some(cut) = self.cut {
+            // What the text begins in the middle of was judged when its beginning was there, but for the windows of an
+            // encoding that goes on.
             self.wide_until = bytes.iter().take_while(|byte| is_run_byte(**byte)).count();
+            if let (Some(phase), true) = (cut.phase, self.depth < DEPTH_MAX) {
+                let run = Encoded { until: padded(bytes, 0, self.wide_until), end: self.wide_until };
+                self.encoding = Some((-(phase as isize), run.until));
+                self.windows((WINDOW_STEP_BYTES - phase) % WINDOW_STEP_BYTES, run);
+            }
         }
         // How many bytes right before the block belong to a run.
         let mut open = 0;
@@ -67,7 +73,7 @@ impl Scan<'_, '_> {
     #[inline(never)]
     fn long_run(&mut self, core_start: usize, core_end: usize) {
         let bytes = self.text.bytes;
-        if (self.cut && core_start == 0) || !random::may_be_random(bytes, core_start, core_end) {
+        if (self.cut.is_some() && core_start == 0) || !random::may_be_random(bytes, core_start, core_end) {
             return;
         }
         let (mut start, mut end) = (core_start, core_end);
@@ -79,7 +85,8 @@ impl Scan<'_, '_> {
                 return;
             }
         }
-        if core_start < self.wide_until {
+        let first = core_start >= self.wide_until;
+        if !first {
             start = core_start;
         } else {
             while end < bytes.len() && is_run_byte(bytes[end]) {
@@ -90,8 +97,9 @@ impl Scan<'_, '_> {
         if end == bytes.len() && !self.text.closed() && end - start < SIGHT_BYTES {
             self.pending = self.pending.min(start);
         }
-        if end != core_end || start != core_start || self.wide_until == core_end {
-            self.encoded(start, end);
+        // What stands after an `=` is a value of its own.
+        if first || bytes[core_start - 1] == b'=' {
+            self.encoded(start, self.wide_until);
         }
         while end > core_end && b".=~/".contains(&bytes[end - 1]) {
             end -= 1;
@@ -134,42 +142,102 @@ impl Scan<'_, '_> {
                         .flatten()
                 });
         let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
+        // As above: what decides about a long run stands in its beginning.
+        let value = &value[..value.len().min(random::LOOK_BYTES_MAX)];
         if says_example(value) || (Some(rule) == builtin(Builtin::NearKeyword) && made_up(value)) {
             return false;
         }
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
         let to = if says && prose { symbols_end(self.text, from, to) } else { to };
-        self.push(rule, from, to, if to - from >= SIGHT_BYTES { Tail::Run } else { Tail::Closed });
+        if to - from >= SIGHT_BYTES {
+            self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
+        } else {
+            self.push(rule, from, to, Tail::Closed);
+        }
         true
     }
 
-    /// A run of base64 or hex that hides a secret: the whole run is the finding.
+    /// A run of base64 or hex that hides a secret: the whole run is the finding, or what is left of it from the window
+    /// in which the secret stands. A long run is read in windows that overlap by half, so what is found, and how much
+    /// must be seen to find it, does not depend on where the run ends.
     fn encoded(&mut self, start: usize, end: usize) {
-        if self.depth >= DEPTH_MAX || end - start < 24 {
+        let run = Encoded { until: padded(self.text.bytes, start, end), end };
+        if self.depth >= DEPTH_MAX || run.until - start < ENCODED_BYTES_MIN {
             return;
         }
-        let run = &self.text.bytes[start..end.min(start + decode::RUN_BYTES_MAX)];
-        // Most runs do not begin with printable bytes: a short look first.
-        let hex = decode::begins_as_hex(run);
-        if !hex && !decode::begins_as_base64(run) {
-            return;
-        }
-        let hex = hex && run.iter().all(u8::is_ascii_hexdigit);
-        let head = &run[..run.len().min(24)];
-        let peek = if hex { decode::hex(head) } else { decode::base64(head) };
-        if !peek.is_some_and(|bytes| decode::is_text(&bytes)) {
-            return;
-        }
-        let decoded = if hex { decode::hex(run) } else { decode::base64(run) };
-        let Some(decoded) = decoded.filter(|bytes| decode::is_text(bytes)) else { return };
-        let inner = Text::new(&decoded, true);
-        let found = scan(&inner, self.switches, false, self.depth + 1).findings;
-        if let Some(best) = found.iter().max_by_key(|found| found.confidence) {
-            let tail = if end - start >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
-            self.add(Finding { start, end, tail, ..*best });
+        // A path before it may have shifted it.
+        let shifts = if self.text.bytes[start].is_ascii_alphanumeric() { 1 } else { 4 };
+        if !(0..shifts).any(|shift| self.window(start + shift, start, run)) {
+            self.encoding = Some((start as isize, run.until));
+            self.windows(start + WINDOW_STEP_BYTES, run);
         }
     }
+
+    /// The windows of a run from the second on, or of one that the text begins in the middle of.
+    fn windows(&mut self, first: usize, run: Encoded) {
+        let open = run.until == self.text.len() && !self.text.closed();
+        let mut from = first;
+        // What is left is in the window before, unless the text ends too early to say so.
+        while from < run.until && (open || run.until - from > WINDOW_BYTES - WINDOW_STEP_BYTES) {
+            if open && run.until - from < WINDOW_BYTES {
+                self.pending = self.pending.min(from);
+                return;
+            }
+            if (0..4).any(|shift| self.window(from + shift, from, run)) {
+                self.encoding = None;
+                return;
+            }
+            from += WINDOW_STEP_BYTES;
+        }
+    }
+
+    /// Looks at one window; a secret in it makes all from `mark` on a finding.
+    fn window(&mut self, from: usize, mark: usize, run: Encoded) -> bool {
+        let chars = &self.text.bytes[from..run.until.min(from + WINDOW_BYTES)];
+        // Most runs do not begin with printable bytes: a short look first.
+        let hex = decode::begins_as_hex(chars);
+        if chars.len() < ENCODED_BYTES_MIN || (!hex && !decode::begins_as_base64(chars)) {
+            return false;
+        }
+        let hex = hex && chars.iter().all(u8::is_ascii_hexdigit);
+        let decoded = |chars: &[u8]| {
+            let bytes = if hex { decode::hex(&chars[..chars.len() & !1]) } else { decode::base64(chars) };
+            bytes.filter(|bytes| decode::is_text(bytes))
+        };
+        if decoded(&chars[..ENCODED_BYTES_MIN]).is_none() {
+            return false;
+        }
+        let Some(decoded) = decoded(chars) else { return false };
+        let inner = Text::new(&decoded, true);
+        let found = scan(&inner, self.switches, None, self.depth + 1).findings;
+        let Some(best) = found.iter().max_by_key(|found| found.confidence) else { return false };
+        let tail = if run.end - mark >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
+        self.add(Finding { start: mark, end: run.end, tail, ..*best });
+        true
+    }
 }
+
+/// Where a run ends.
+#[derive(Debug, Clone, Copy)]
+struct Encoded {
+    /// Past its padding: what follows an `=` is encoded by itself.
+    until: usize,
+    /// Past all that is redacted with it.
+    end: usize,
+}
+
+fn padded(bytes: &[u8], start: usize, end: usize) -> usize {
+    let run = &bytes[start..end];
+    let sign = run.iter().position(|byte| *byte == b'=').unwrap_or(run.len());
+    start + sign + run[sign..].iter().take_while(|byte| **byte == b'=').count()
+}
+
+/// Shortest run that is decoded: eighteen bytes of base64, twelve of hex.
+const ENCODED_BYTES_MIN: usize = 24;
+/// How much of a run is decoded at once: what a matcher sees, and less than a stream holds back.
+const WINDOW_BYTES: usize = SIGHT_BYTES;
+/// From one window to the next: a multiple of the four characters of base64.
+pub(crate) const WINDOW_STEP_BYTES: usize = WINDOW_BYTES / 2;
 
 /// A bit for each place where sixteen bits or more are set.
 #[inline]

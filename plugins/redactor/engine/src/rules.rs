@@ -63,6 +63,7 @@ pub(crate) enum Builtin {
     Entropy,
     Encoded,
     CurlUser,
+    GoogleCredentials,
 }
 
 /// A literal at which rules are tried.

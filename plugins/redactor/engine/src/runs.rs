@@ -6,7 +6,7 @@ use crate::decode;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS, Word};
-use crate::text::Text;
+use crate::text::{SIGHT_BYTES, Text};
 
 /// Shortest run that is looked at.
 pub(crate) const RUN_BYTES_MIN: usize = 16;
@@ -183,6 +183,10 @@ pub(crate) fn service_rule(
     context: &Context,
     runs: impl Fn(u16) -> bool,
 ) -> Option<u16> {
+    // A blob: no service has such tokens, and a stream decides before it has seen the end of one.
+    if end - start >= SIGHT_BYTES {
+        return None;
+    }
     // What stands behind a path of a service's name is a part of that path.
     let mut named: &[u16] = &context.rules;
     if !named.is_empty()
@@ -221,7 +225,9 @@ pub(crate) fn keyword_says_so(value: &[u8], context: &Context, gap: &[u8]) -> bo
         let words = gap.iter().all(|b| b" :=".contains(b) || b.is_ascii_lowercase());
         return near || (words && distance <= 8);
     }
-    if decode::base64(value).is_some_and(|text| text.contains(&b' ') && decode::is_text(&text)) {
+    // As much as can always be seen.
+    let seen = &value[..value.len().min(SIGHT_BYTES)];
+    if decode::base64(seen).is_some_and(|text| text.contains(&b' ') && decode::is_text(&text)) {
         return false;
     }
     (near && shape.digits > 0)

@@ -9,7 +9,7 @@ use crate::random;
 use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Kind, Lead, PROBES, RANKS, RULES, builtin};
 use crate::runs::is_run_byte;
 use crate::structure::{self, Range};
-use crate::text::{Text, begins_word, is_word};
+use crate::text::{SIGHT_BYTES, Text, begins_word, is_word};
 use crate::value::VALUE_BYTES_MIN;
 
 /// How deep encodings are undone: base64 of percent-encoded text, say.
@@ -21,8 +21,9 @@ const DOUBT: u16 = 150;
 /// How far the words of `near` may stand before a match.
 const NEAR_BYTES_MAX: usize = 64;
 
-/// What goes on after the end of a finding that was decided before its end was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What goes on after the end of a finding that was decided before its end was seen; each goes on at least as far as
+/// those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Tail {
     /// Nothing: the end is the end.
     #[default]
@@ -69,6 +70,13 @@ impl Switches {
     }
 }
 
+/// The text begins in the middle of a longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Where it begins in the middle of an encoding that was not over: how far from the beginning of a window.
+    pub phase: Option<usize>,
+}
+
 pub(crate) struct Scan<'s, 't> {
     pub text: &'s Text<'t>,
     pub switches: &'s Switches,
@@ -84,12 +92,15 @@ pub(crate) struct Scan<'s, 't> {
     escaped_until: usize,
     /// Where a key's material was walked to.
     pem_until: usize,
+    /// The run that was decoded last without a finding: where it begins (before the text, if that is negative), and
+    /// where it ends.
+    pub encoding: Option<(isize, usize)>,
     /// Whether the text begins in the middle of something.
-    pub cut: bool,
+    pub cut: Option<Cut>,
 }
 
 /// Scans the whole text.
-pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: bool, depth: u8) -> Scan<'s, 't> {
+pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: Option<Cut>, depth: u8) -> Scan<'s, 't> {
     let mut scan = Scan {
         text,
         switches,
@@ -100,6 +111,7 @@ pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: bool
         wide_until: 0,
         escaped_until: 0,
         pem_until: 0,
+        encoding: None,
         cut,
     };
     scan.anchors();
@@ -238,7 +250,8 @@ impl Scan<'_, '_> {
         } else if self.text.at(end).is_some_and(|byte| in_set(edge, byte)) {
             return start;
         }
-        let value = &bytes[start..end];
+        // No more of an open one than can always be seen.
+        let value = &bytes[start..end.min(start + SIGHT_BYTES)];
         if (row.random && !random::is_plausible(value))
             || (!row.near.is_empty() && !self.near(start, row.near))
             || made_up(value)
@@ -273,6 +286,12 @@ impl Scan<'_, '_> {
                 }
                 return start.saturating_sub(24);
             }
+            Builtin::GoogleCredentials => {
+                if let Some(range) = structure::google_credentials(text, start) {
+                    self.take(rule, range);
+                }
+                return start.saturating_sub(structure::CREDENTIALS_HEAD_BYTES_MAX);
+            }
             Builtin::Bearer if begins_word(text.bytes, start) => {
                 if let Some(range) = structure::bearer(text, end) {
                     self.take(rule, range);
@@ -301,7 +320,7 @@ impl Scan<'_, '_> {
                 return end;
             }
             Builtin::Pem => return self.pem(rule, start),
-            Builtin::Encoded if start >= self.escaped_until => return self.escaped(rule, start),
+            Builtin::Encoded if start >= self.escaped_until => return self.escaped(start),
             _ => {}
         }
         start
@@ -334,7 +353,7 @@ impl Scan<'_, '_> {
     }
 
     /// Undoes the escapes of a run that has some and scans what comes out.
-    fn escaped(&mut self, rule: u16, hit: usize) -> usize {
+    fn escaped(&mut self, hit: usize) -> usize {
         let bytes = self.text.bytes;
         let plain = |byte: u8| !byte.is_ascii_whitespace() && byte != b'"' && byte != b'<';
         let mut start = hit;
@@ -355,9 +374,13 @@ impl Scan<'_, '_> {
             return start;
         }
         let inner = Text::new(&decoded, true);
-        for found in scan(&inner, self.switches, false, self.depth + 1).findings {
-            let _ = rule;
-            self.add(Finding { start: start + from[found.start], end: start + from[found.end], ..found });
+        for found in scan(&inner, self.switches, None, self.depth + 1).findings {
+            let (mut stop, mut tail) = (start + from[found.end], found.tail);
+            if found.end == decoded.len() && end - start == decode::RUN_BYTES_MAX {
+                // What was looked at ended before the run did.
+                (stop, tail) = (extend(self.text, stop, Tail::Run), Tail::Run);
+            }
+            self.add(Finding { start: start + from[found.start], end: stop, tail, ..found });
         }
         start
     }

@@ -145,28 +145,27 @@ fn is_standin(value: &[u8]) -> bool {
 /// Whether something is to be put in here: `${NAME}`, `$(name)`, `{{ name }}`, `#{name}`, `<name>`, `%(name)s`. A brace
 /// alone is only a sign in a password.
 fn has_template(value: &[u8]) -> bool {
-    const PAIRS: &[(&[u8], u8)] = &[
-        (b"${", b'}'),
-        (b"$(", b')'),
-        (b"#{", b'}'),
-        (b"@{", b'}'),
-        (b"<", b'>'),
-        (b"%(", b')'),
-        (b"%{", b'}'),
+    const PAIRS: &[(&[u8], &[u8])] = &[
+        (b"${", b"}"),
+        (b"$(", b")"),
+        (b"{{", b"}}"),
+        (b"#{", b"}"),
+        (b"@{", b"}"),
+        (b"<", b">"),
+        (b"%(", b")"),
+        (b"%{", b"}"),
     ];
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_-. ()|'\"[]:,/&$".contains(&byte);
     let paired = PAIRS.iter().any(|(open, close)| {
         value.windows(open.len()).enumerate().filter(|(_, window)| window == open).any(|(at, _)| {
             let body = &value[at + open.len()..];
-            body.iter()
-                .position(|b| b == close)
+            body.windows(close.len())
+                .position(|window| window == *close)
                 .is_some_and(|end| end > 0 && body[..end].iter().all(|b| inner(*b)))
         })
     });
-    // Double braces close double: a password may have one of each.
-    let mustache = value.windows(2).position(|two| two == b"{{").is_some_and(|at| contains(&value[at..], b"}}"));
     let whole = value.first() == Some(&b'{') && value.last() == Some(&b'}');
-    paired || mustache || whole || contains(value, b"%s") || contains(value, b"${{")
+    paired || whole || contains(value, b"%s") || contains(value, b"${{")
 }
 
 fn is_long_random(value: &[u8]) -> bool {
