@@ -227,12 +227,7 @@ impl Writer {
             "/// Where the probes of each set bit begin.\npub static BUCKETS: [u16; {}] = {starts:?};",
             starts.len()
         );
-        let _ = writeln!(
-            code,
-            "pub static PROBES: [(u16, u8); {}] = [{}];",
-            probes.len(),
-            list.join(", ")
-        );
+        let _ = writeln!(code, "pub static PROBES: [(u16, u8); {}] = [{}];", probes.len(), list.join(", "));
         Ok(())
     }
 
@@ -265,11 +260,8 @@ impl Writer {
         let _ = writeln!(self.code, "pub static INITIALS: [u64; {}] = {flags:?};", flags.len());
         self.ranks("INITIAL_RANKS", &flags);
         let _ = writeln!(self.code, "pub static INITIAL_STARTS: [u16; {}] = {starts:?};", starts.len());
-        let _ = writeln!(
-            self.code,
-            "pub static WORDS: [Word; {}] = [\n{entries}];",
-            starts[starts.len() - 1]
-        );
+        let _ =
+            writeln!(self.code, "pub static WORDS: [Word; {}] = [\n{entries}];", starts[starts.len() - 1]);
     }
 
     /// How many bits are set before each word of a set.

@@ -94,14 +94,5 @@ pub const HARMLESS: &[&str] = &[
 ];
 
 /// Words that say of the keyword right after them that there is nothing to hide.
-pub const VOID: &[&str] = &[
-    "fake",
-    "dummy",
-    "mock",
-    "bogus",
-    "invalid",
-    "matching",
-    "csrf",
-    "xsrf",
-    "authenticity",
-];
+pub const VOID: &[&str] =
+    &["fake", "dummy", "mock", "bogus", "invalid", "matching", "csrf", "xsrf", "authenticity"];

@@ -228,13 +228,7 @@ fn name_says_no(text: &Text<'_>, name: &Name<'_>) -> bool {
     before.ends_with(b"public ") || strength(text, name, Builtin::Key).is_none()
 }
 
-fn judge(
-    text: &Text<'_>,
-    name: &Name<'_>,
-    place: &Place,
-    value: &Value,
-    kind: Builtin,
-) -> Outcome {
+fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: Builtin) -> Outcome {
     let password = kind == Builtin::Password;
     // What is no secret under the strongest name is none under any.
     let most = Setting { strong: true, quoted: true, plain: true, password };

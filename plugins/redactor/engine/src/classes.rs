@@ -149,7 +149,7 @@ macro_rules! forms {
     };
 }
 
-pub(crate) use machine::{core_bytes, kinds, bound_bytes, words};
+pub(crate) use machine::{bound_bytes, core_bytes, kinds, words};
 
 #[cfg(target_arch = "x86_64")]
 mod sse2 {

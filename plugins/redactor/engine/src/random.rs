@@ -140,7 +140,9 @@ impl Kinds {
     /// A bit where one kind follows another.
     fn breaks(&self) -> u64 {
         let Kinds { digits: Bits(digits), lowers: Bits(lowers), uppers: Bits(uppers), .. } = *self;
-        (digits << 1 & (lowers | uppers)) | (lowers << 1 & (digits | uppers)) | (uppers << 1 & (digits | lowers))
+        (digits << 1 & (lowers | uppers))
+            | (lowers << 1 & (digits | uppers))
+            | (uppers << 1 & (digits | lowers))
     }
 }
 
@@ -284,7 +286,8 @@ pub(crate) fn is_sample(value: &[u8]) -> bool {
 pub(crate) fn is_alphabet(value: &[u8]) -> bool {
     let mut counting = 1;
     value.windows(2).any(|two| {
-        let next = two[0].is_ascii_alphabetic() && two[1].to_ascii_lowercase() == two[0].to_ascii_lowercase() + 1;
+        let next =
+            two[0].is_ascii_alphabetic() && two[1].to_ascii_lowercase() == two[0].to_ascii_lowercase() + 1;
         counting = if next { counting + 1 } else { 1 };
         counting >= ALPHABET_BYTES_MIN
     })

@@ -24,9 +24,7 @@ static KINDS: [u8; 256] = {
     let mut byte = 0usize;
     while byte < 256 {
         let b = byte as u8;
-        if b.is_ascii_alphanumeric() || b == b'_' || b == b'-' {
-            table[byte] = 1;
-        } else if b == b'+' || b == b'/' || b == b'=' || b == b'.' || b == b'~' {
+        if b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/' | b'=' | b'.' | b'~') {
             table[byte] = 1;
         }
         byte += 1;

@@ -100,7 +100,12 @@ pub(crate) struct Scan<'s, 't> {
 }
 
 /// Scans the whole text.
-pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: Option<Cut>, depth: u8) -> Scan<'s, 't> {
+pub(crate) fn scan<'s, 't>(
+    text: &'s Text<'t>,
+    switches: &'s Switches,
+    cut: Option<Cut>,
+    depth: u8,
+) -> Scan<'s, 't> {
     let mut scan = Scan {
         text,
         switches,
@@ -290,7 +295,6 @@ impl Scan<'_, '_> {
                 if let Some(range) = structure::google_credentials(text, start) {
                     self.take(rule, range);
                 }
-                return start.saturating_sub(structure::CREDENTIALS_HEAD_BYTES_MAX);
             }
             Builtin::Bearer if begins_word(text.bytes, start) => {
                 if let Some(range) = structure::bearer(text, end) {

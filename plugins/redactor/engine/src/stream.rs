@@ -62,9 +62,8 @@ fn read_carry<'a>(piece: &Piece<'a>) -> Option<Carry<'a>> {
         tail,
         rule: u16::from_le_bytes([head[2], head[3]]),
         context,
-        cut: (head[1] & 0x80 != 0).then(|| Cut {
-            phase: Some(usize::from(head[4])).filter(|phase| *phase < WINDOW_STEP_BYTES),
-        }),
+        cut: (head[1] & 0x80 != 0)
+            .then(|| Cut { phase: Some(usize::from(head[4])).filter(|phase| *phase < WINDOW_STEP_BYTES) }),
     })
 }
 

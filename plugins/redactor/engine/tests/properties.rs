@@ -96,7 +96,9 @@ fn traffic(seed: u64) -> String {
         if random.below(9) == 0 {
             let at = random.below(900);
             let secret = expand("API_TOKEN=<a-z0-9*20>", seed);
-            out.push_str(&base64(letter(1000, at, if random.below(2) == 0 { &secret } else { "" }).as_bytes()));
+            out.push_str(&base64(
+                letter(1000, at, if random.below(2) == 0 { &secret } else { "" }).as_bytes(),
+            ));
         } else if random.below(3) == 0 {
             let row = &rows[random.below(rows.len())];
             out.push_str(&expand(&row.examples[random.below(row.examples.len())], seed));
@@ -216,8 +218,21 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
                 for size in [11, 300] {
                     let pieces = streamed(text.as_bytes(), "", || size);
                     let differs = mask.iter().zip(&pieces).position(|(whole, piece)| whole != piece);
-                    let spans = |mask: &[bool]| mask.iter().enumerate().filter(|(k, hidden)| **hidden != (*k > 0 && mask[k - 1])).map(|(k, _)| k).collect::<Vec<_>>();
-                    assert_eq!(differs, None, "{at} {size} {} {:?} {:?}", text.len(), spans(&mask), spans(&pieces));
+                    let spans = |mask: &[bool]| {
+                        mask.iter()
+                            .enumerate()
+                            .filter(|(k, hidden)| **hidden != (*k > 0 && mask[k - 1]))
+                            .map(|(k, _)| k)
+                            .collect::<Vec<_>>()
+                    };
+                    assert_eq!(
+                        differs,
+                        None,
+                        "{at} {size} {} {:?} {:?}",
+                        text.len(),
+                        spans(&mask),
+                        spans(&pieces)
+                    );
                 }
             }
         }
@@ -228,8 +243,20 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
 
 #[test]
 fn long_encodings_cost_what_their_length_says() {
-    for text in ["password=", "We walked along the river. ", "eyJhbGciOiJ9.", "-----BEGIN PRIVATE KEY-----", "%3d%22", "key "] {
-        for encode in [base64, hex, |bytes: &[u8]| base64(base64(bytes).as_bytes()), |bytes: &[u8]| hex(hex(bytes).as_bytes())] {
+    for text in [
+        "password=",
+        "We walked along the river. ",
+        "eyJhbGciOiJ9.",
+        "-----BEGIN PRIVATE KEY-----",
+        "%3d%22",
+        "key ",
+    ] {
+        for encode in [
+            base64,
+            hex,
+            |bytes: &[u8]| base64(base64(bytes).as_bytes()),
+            |bytes: &[u8]| hex(hex(bytes).as_bytes()),
+        ] {
             let steps = |len: usize| {
                 let text = encode(text.repeat(len / text.len()).as_bytes());
                 redactor_engine::take_steps();
