@@ -531,3 +531,15 @@ pub(crate) fn made_up(value: &[u8]) -> bool {
     };
     tail.len() >= 8 && distinct <= 3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_documented_value_is_known_by_the_common_hash() {
+        assert!(is_documented(b"foobar", &[0x8594_4171_f739_67e8]));
+        assert!(!is_documented(b"foobaz", &[0x8594_4171_f739_67e8]));
+        assert!(!is_documented(b"foobar", &[]));
+    }
+}
