@@ -14,6 +14,7 @@ mod calls;
 mod corpus;
 mod plugins;
 mod rig;
+mod texts;
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ fn main() {
     println!("| figure | median | quartiles | unit |");
     println!("|---|---:|---|---|");
     plugins::run();
+    texts::run();
     if !std::env::args().any(|arg| arg == "--plugins") {
         calls::run();
     }
