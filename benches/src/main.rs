@@ -1,7 +1,9 @@
 //! The figures of `docs/performance.md`, each beside its peer in the same run:
 //!
 //! ```text
-//! cargo run --release -p sluice-bench
+//! cargo run --release -p sluice-bench                            # all
+//! cargo run --release -p sluice-bench -- --plugins               # the plugins alone
+//! cargo run --release -p sluice-bench -- --redactor FILE.wasm    # with another redactor
 //! ```
 //!
 //! Each figure is the median over batches, with the quartiles beside it: this is read as a ratio on one machine, not
@@ -12,6 +14,7 @@ mod calls;
 mod corpus;
 mod plugins;
 mod rig;
+mod texts;
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +23,10 @@ fn main() {
     println!("| figure | median | quartiles | unit |");
     println!("|---|---:|---|---|");
     plugins::run();
-    calls::run();
+    texts::run();
+    if !std::env::args().any(|arg| arg == "--plugins") {
+        calls::run();
+    }
 }
 
 /// Prints one figure: median and quartiles of `samples`.

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Most bytes of a component. The largest seen in the field (Python, statically linked) has 18 MiB; the
-/// compiler's memory grows with this number.
-pub const ARTIFACT_BYTES_MAX: u64 = 64 << 20;
+/// compiler's memory grows with this number, and a sealed file holds no more in one piece.
+pub const ARTIFACT_BYTES_MAX: u64 = 32 << 20;
 
 /// A component's bytes and their SHA-256. Cheap to clone.
 #[derive(Clone)]

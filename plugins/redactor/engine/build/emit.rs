@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::pairs;
+use crate::grams;
 use crate::pattern::{self, Node, Set};
 use crate::table::Row;
 use crate::words;
@@ -24,7 +24,11 @@ const MATCHERS: &[(&str, &str)] = &[
     ("entropy", "Entropy"),
     ("encoded", "Encoded"),
     ("curl-user", "CurlUser"),
+    ("google-credentials", "GoogleCredentials"),
 ];
+
+/// Tests that are written in Rust, by their name in the table.
+const CHECKS: &[(&str, &str)] = &[("", "None"), ("crc32-base62", "Crc32Base62")];
 
 struct Writer {
     sets: Vec<Set>,
@@ -54,7 +58,7 @@ pub fn tables(rows: &[Row]) -> Result<String, Vec<String>> {
         return Err(problems);
     }
     let _ = writeln!(writer.code, "pub static RULES: [Rule; {}] = [\n{rules}];", rows.len());
-    writer.anchors(&anchors);
+    writer.anchors(&anchors, rows).map_err(|problem| vec![problem])?;
     writer.names(names);
     writer.sets();
     Ok(writer.code)
@@ -83,8 +87,14 @@ impl Writer {
                 .ok_or_else(|| format!("unknown matcher: {}", row.matcher))?;
             format!("Kind::Builtin(Builtin::{name})")
         };
+        let documented: Vec<u64> =
+            row.documented.iter().filter_map(|hash| u64::from_str_radix(hash, 16).ok()).collect();
+        let (_, check) = CHECKS
+            .iter()
+            .find(|(name, _)| *name == row.check)
+            .ok_or_else(|| format!("unknown check: {}", row.check))?;
         Ok(format!(
-            "    Rule {{ id: {:?}, title: {:?}, severity: {:?}, group: {:?}, confidence: {}, near: &{:?}, left_any: {}, left_start: {}, random: {}, strict: {}, kind: {kind} }},\n",
+            "    Rule {{ id: {:?}, title: {:?}, severity: {:?}, group: {:?}, confidence: {}, near: &{:?}, documented: &{documented:?}, check: Check::{check}, left_any: {}, left_start: {}, random: {}, strict: {}, kind: {kind} }},\n",
             row.id,
             row.title,
             row.severity,
@@ -159,64 +169,112 @@ impl Writer {
         Ok(out)
     }
 
-    fn anchors(&mut self, anchors: &BTreeMap<(String, bool), Vec<usize>>) {
-        let keys: Vec<(String, bool)> = anchors.keys().cloned().collect();
-        let chosen = pairs::choose(&keys);
-        let mut code = String::new();
-        let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
-        for ((text, exact), rules) in anchors {
-            let _ = writeln!(code, "    Anchor {{ text: {text:?}, exact: {exact}, rules: &{rules:?} }},");
-        }
-        // Pairs that differ in case alone have the same probes: one bucket. Bucket 0 is "no anchor".
-        let mut buckets: Vec<Vec<pairs::Probe>> = vec![Vec::new()];
-        let mut flags = vec![0u16; pairs::PAIRS];
-        for (pair, probes) in &chosen {
-            let at = buckets.iter().position(|known| known == probes).unwrap_or_else(|| {
-                buckets.push(probes.clone());
-                buckets.len() - 1
-            });
-            flags[*pair] = at as u16;
-        }
-        let (width, most) = if buckets.len() <= 256 { ("u8", 255) } else { ("u16", 65_535) };
-        let _ = writeln!(code, "];\n/// The bucket of each pair; at most {most}.");
-        let _ = writeln!(code, "pub static FLAGS: [{width}; {}] = {flags:?};", flags.len());
-        let lists: Vec<String> = buckets
+    fn anchors(
+        &mut self,
+        anchors: &BTreeMap<(String, bool), Vec<usize>>,
+        rows: &[Row],
+    ) -> Result<(), String> {
+        let nodes: Vec<Option<Node>> = rows.iter().map(|row| pattern::parse(&row.pattern).ok()).collect();
+        let sought: Vec<grams::Anchor<'_>> = anchors
             .iter()
-            .map(|probes| {
-                let list: Vec<String> =
-                    probes.iter().map(|p| format!("({}, {})", p.anchor, p.offset)).collect();
-                format!("    &[{}],", list.join(", "))
+            .map(|((text, exact), rules)| grams::Anchor {
+                text,
+                exact: *exact,
+                patterns: rules
+                    .iter()
+                    .map(|rule| nodes[*rule].as_ref().filter(|_| rows[*rule].matcher.is_empty()))
+                    .collect(),
             })
             .collect();
+        let chosen = grams::choose(&sought)?;
+        let code = &mut self.code;
+        let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
+        for ((text, exact), rules) in anchors {
+            let begins = |rule: &usize| {
+                let row = &rows[*rule];
+                row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
+            };
+            let word = rules.iter().all(begins);
+            let _ = writeln!(
+                code,
+                "    Anchor {{ text: {text:?}, exact: {exact}, word: {word}, rules: &{rules:?} }},"
+            );
+        }
+        // One bucket a bit, in the order of the bits. Grams with one hash share it.
+        let mut buckets: BTreeMap<u32, Vec<grams::Probe>> = BTreeMap::new();
+        for (gram, probes) in &chosen {
+            let bucket = buckets.entry(grams::hash(*gram)).or_default();
+            bucket.extend(probes);
+            bucket.sort_unstable();
+            bucket.dedup();
+        }
+        let mut flags = vec![0u64; grams::FLAG_BYTES / 8];
+        buckets.keys().for_each(|hash| flags[*hash as usize / 64] |= 1 << (hash % 64));
+        self.code.push_str("];\n");
+        self.ranks("RANKS", &flags);
+        let bytes: Vec<u8> = flags.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let _ = writeln!(self.code, "pub static FLAGS: [u8; {}] = {bytes:?};", bytes.len());
+        let code = &mut self.code;
+        let mut probes: Vec<grams::Probe> = Vec::new();
+        let mut starts = vec![0];
+        for bucket in buckets.values() {
+            probes.extend(bucket);
+            starts.push(probes.len());
+        }
+        let list: Vec<String> = probes.iter().map(|p| format!("({}, {})", p.anchor, p.offset)).collect();
         let _ = writeln!(
             code,
-            "pub static BUCKETS: [&[(u16, u8)]; {}] = [\n{}\n];",
-            lists.len(),
-            lists.join("\n")
+            "/// Where the probes of each set bit begin.\npub static BUCKETS: [u16; {}] = {starts:?};",
+            starts.len()
         );
-        self.code.push_str(&code);
+        let _ = writeln!(code, "pub static PROBES: [(u16, u8); {}] = [{}];", probes.len(), list.join(", "));
+        Ok(())
     }
 
     fn names(&mut self, mut names: BTreeMap<String, Vec<usize>>) {
         let any = names.remove("*").unwrap_or_default();
         let _ = writeln!(self.code, "pub static ANY_RUN: [u16; {}] = {any:?};", any.len());
-        let _ = writeln!(self.code, "pub static NAMES: [(&str, &[u16]); {}] = [", names.len());
-        for (name, rules) in &names {
-            let _ = writeln!(self.code, "    ({name:?}, &{rules:?}),");
+        // All that is looked up before a run, by its first three letters; the longest first.
+        let mut lists: BTreeMap<usize, Vec<(&str, String)>> = BTreeMap::new();
+        let words = words::KEYWORDS.iter().map(|word| (*word, "Known::Keyword".to_owned()));
+        let harmless = words::HARMLESS.iter().map(|word| (*word, "Known::Harmless".to_owned()));
+        let void = words::VOID.iter().map(|word| (*word, "Known::Void".to_owned()));
+        let named = names.iter().map(|(name, rules)| (name.as_str(), format!("Known::Name(&{rules:?})")));
+        for (text, known) in words.chain(harmless).chain(void).chain(named) {
+            let Some([a, b, c]) = text.as_bytes().first_chunk() else { continue };
+            let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
+            lists.entry(initials).or_default().push((text, known));
         }
-        self.code.push_str("];\n");
-        let mut words: Vec<(&str, bool)> = words::KEYWORDS.iter().map(|word| (*word, true)).collect();
-        words.extend(words::HARMLESS.iter().map(|word| (*word, false)));
-        words.sort_unstable();
-        let _ = writeln!(self.code, "pub static WORDS: [(&str, bool); {}] = {words:?};", words.len());
-        let mut prefixes = vec![0u8; 1 << 15];
-        let words = words::KEYWORDS.iter().chain(words::HARMLESS).map(|word| ((*word).to_owned(), 1));
-        for (word, flag) in words.chain(names.keys().map(|name| (name.clone(), 2))) {
-            let Some([a, b, c]) = word.as_bytes().first_chunk() else { continue };
-            prefixes[usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31)] |= flag;
+        let mut flags = vec![0u64; 512];
+        let mut starts = vec![0];
+        let mut entries = String::new();
+        for (initials, list) in &mut lists {
+            flags[initials / 64] |= 1 << (initials % 64);
+            list.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), *text));
+            starts.push(starts[starts.len() - 1] + list.len());
+            for (text, known) in list {
+                let head = text.bytes().take(8).rev().fold(0u64, |head, byte| head << 8 | u64::from(byte));
+                let _ = writeln!(entries, "    Word {{ head: {head}, text: {text:?}, known: {known} }},");
+            }
         }
-        let _ = writeln!(self.code, "/// By the first three bytes: 1 a word, 2 a name may begin.");
-        let _ = writeln!(self.code, "pub static PREFIXES: [u8; 32768] = {prefixes:?};");
+        let _ = writeln!(self.code, "pub static INITIALS: [u64; {}] = {flags:?};", flags.len());
+        self.ranks("INITIAL_RANKS", &flags);
+        let _ = writeln!(self.code, "pub static INITIAL_STARTS: [u16; {}] = {starts:?};", starts.len());
+        let _ =
+            writeln!(self.code, "pub static WORDS: [Word; {}] = [\n{entries}];", starts[starts.len() - 1]);
+    }
+
+    /// How many bits are set before each word of a set.
+    fn ranks(&mut self, name: &str, flags: &[u64]) {
+        let mut seen = 0;
+        let ranks: Vec<u32> = flags
+            .iter()
+            .map(|word| {
+                seen += word.count_ones();
+                seen - word.count_ones()
+            })
+            .collect();
+        let _ = writeln!(self.code, "pub static {name}: [u16; {}] = {ranks:?};", ranks.len());
     }
 
     fn sets(&mut self) {

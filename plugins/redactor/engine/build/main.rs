@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "printing is how a build script speaks to cargo")]
 
 mod emit;
-mod pairs;
+mod grams;
 mod pattern;
 mod table;
 mod words;

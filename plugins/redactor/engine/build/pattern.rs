@@ -222,6 +222,34 @@ pub fn first(node: &Node) -> (Set, bool) {
     }
 }
 
+/// Bytes that may stand `offset` bytes after the beginning of a match of these nodes, one after the other; nothing
+/// where a match may have ended before.
+pub fn at(nodes: &[Node], offset: usize) -> Option<Set> {
+    let (node, rest) = nodes.split_first()?;
+    let then = |front: &[Node]| at(&[front, rest].concat(), offset);
+    match node {
+        Node::Set(set) if offset == 0 => Some(**set),
+        Node::Set(_) => at(rest, offset - 1),
+        Node::Seq(all) => then(all),
+        Node::Alt(all) => {
+            let mut out = [false; 256];
+            for branch in all {
+                union(&mut out, &then(std::slice::from_ref(branch))?);
+            }
+            Some(out)
+        }
+        Node::Rep(_, _, 0) => at(rest, offset),
+        Node::Rep(inner, min, max) => {
+            let again = Node::Rep(inner.clone(), min.saturating_sub(1), max - 1);
+            let mut out = then(&[inner.as_ref().clone(), again])?;
+            if *min == 0 {
+                union(&mut out, &at(rest, offset)?);
+            }
+            Some(out)
+        }
+    }
+}
+
 /// Bytes that a match of the node may end with: what the byte after a match must not be.
 pub fn last(node: &Node) -> Set {
     match node {

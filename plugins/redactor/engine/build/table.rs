@@ -29,6 +29,10 @@ pub struct Row {
     pub random: bool,
     /// Whether only the strict plugin has this rule.
     pub strict: bool,
+    /// A test in Rust of what a pattern cannot say.
+    pub check: String,
+    /// Hashes of values that stand in public documentation.
+    pub documented: Vec<String>,
     pub examples: Vec<String>,
     pub counter: Vec<String>,
 }
@@ -49,6 +53,8 @@ const KEYS: &[&str] = &[
     "left",
     "random",
     "strict",
+    "check",
+    "documented",
     "examples",
     "counter",
 ];
@@ -100,6 +106,8 @@ fn read_row(row: &Table, index: usize, problems: &mut Vec<String>) -> Row {
         left: text(row, "left"),
         random: flag(row, "random"),
         strict: flag(row, "strict"),
+        check: text(row, "check"),
+        documented: list(row, "documented"),
         examples: list(row, "examples"),
         counter: list(row, "counter"),
         id,
@@ -122,6 +130,10 @@ fn read_row(row: &Table, index: usize, problems: &mut Vec<String>) -> Row {
         ),
         (out.anchors.iter().all(|a| a.len() >= 2 && a.is_ascii()), "an anchor needs two ASCII bytes or more"),
         (out.names.iter().all(|n| n.len() >= 3 || n == "*"), "a name needs three bytes or more"),
+        (
+            out.documented.iter().all(|hash| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok()),
+            "`documented` takes hashes of 16 hex digits",
+        ),
         (["", "word", "any", "start"].contains(&out.left.as_str()), "`left` must be word, any or start"),
     ];
     problems.extend(checks.iter().filter(|(fine, _)| !fine).map(|(_, what)| format!("{at}: {what}")));

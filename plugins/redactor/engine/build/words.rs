@@ -92,3 +92,7 @@ pub const HARMLESS: &[&str] = &[
     "publickey",
     "pubkey",
 ];
+
+/// Words that say of the keyword right after them that there is nothing to hide.
+pub const VOID: &[&str] =
+    &["fake", "dummy", "mock", "bogus", "invalid", "matching", "csrf", "xsrf", "authenticity"];

@@ -3,7 +3,7 @@
 use crate::names::{HARMLESS, QUALIFIERS, TAILS};
 use crate::rules::Builtin;
 use crate::text::Text;
-use crate::value::{Setting, VALUE_BYTES_MIN, is_secret};
+use crate::value::{Setting, VALUE_BYTES_MIN, is_secret, may_be_secret};
 
 /// How far left and right of the keyword its name reaches.
 const NAME_BYTES_MAX: usize = 64;
@@ -183,8 +183,7 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
     text.look_everywhere();
     let name = name(text, at, end);
     // Most keywords are followed by no operator: that is the cheaper question.
-    let Some(place) = operator(text, &name) else { return (Outcome::Nothing, text.len()) };
-    let Some(strong) = strength(text, &name, kind) else { return (Outcome::Nothing, text.len()) };
+    let Some(place) = operator(text, &name) else { return prose(text, &name, kind) };
     let mut from = place.at;
     if place.element {
         // `<token>` with its value on a line of its own.
@@ -193,21 +192,54 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
         }
     }
     let value = value(text, from, place.plain);
-    (judge(text, &name, &place, &value, strong, kind), value.start)
+    (judge(text, &name, &place, &value, kind), value.start)
 }
 
-fn judge(
-    text: &Text<'_>,
-    name: &Name<'_>,
-    place: &Place,
-    value: &Value,
-    strong: bool,
-    kind: Builtin,
-) -> Outcome {
-    if value.end - value.start < VALUE_BYTES_MIN {
+/// `the key aB3xK9mQ2w7Z`: no operator, but a token that nobody would take for a word. Longer ones are found as runs.
+fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
+    if kind == Builtin::Password || !name.tail.is_empty() || text.at(name.end) != Some(b' ') {
+        return (Outcome::Nothing, text.len());
+    }
+    let start = name.end + 1;
+    let (_, mut end, open) = until(text, start, |b| !(b.is_ascii_alphanumeric() || b"_=+/.~-".contains(&b)));
+    while end > start && text.bytes[end - 1] == b'.' {
+        end -= 1;
+    }
+    let bytes = text.slice(start, end);
+    let shape = crate::random::shape(bytes);
+    let drawn = bytes.len() >= PROSE_BYTES_MIN
+        && shape.breaks * 100 >= shape.len * 30
+        && shape.distinct >= 10
+        && shape.digits.min(shape.lowers).min(shape.uppers) >= 2
+        && crate::random::is_random(bytes)
+        && !crate::random::is_sample(bytes);
+    if open || !drawn || name_says_no(text, name) {
+        return (Outcome::Nothing, start);
+    }
+    (Outcome::Found(Found { start, end, open, strong: false }), start)
+}
+
+/// Shortest token that is taken for one in a sentence.
+const PROSE_BYTES_MIN: usize = 12;
+
+/// `public key`, `cacheKey`: what comes after is no secret. Short words are articles and the like here.
+fn name_says_no(text: &Text<'_>, name: &Name<'_>) -> bool {
+    let before = text.slice(name.start.saturating_sub(NAME_BYTES_MAX), name.start).to_ascii_lowercase();
+    let before = trim_end(&before, b" ");
+    let word = before.rsplit(|b| !b.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let harmless = word.len() >= 4 && HARMLESS.iter().any(|known| word == known.as_bytes());
+    harmless || strength(text, name, Builtin::Key).is_none()
+}
+
+fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: Builtin) -> Outcome {
+    let password = kind == Builtin::Password;
+    // What is no secret under the strongest name is none under any.
+    let most = Setting { strong: true, quoted: true, plain: true, password };
+    let bytes = text.slice(value.start, value.end);
+    if bytes.len() < VALUE_BYTES_MIN || !may_be_secret(bytes, most) {
         return Outcome::Nothing;
     }
-    let password = kind == Builtin::Password;
+    let Some(strong) = strength(text, name, kind) else { return Outcome::Nothing };
     let environment = name_is_upper(text, name) && place.tight;
     let setting = Setting {
         strong: strong || environment,
@@ -215,7 +247,6 @@ fn judge(
         plain: place.plain || environment,
         password,
     };
-    let bytes = text.slice(value.start, value.end);
     // The token of a status badge is meant to be public.
     if place.plain && crate::value::contains(text.slice(name.start.saturating_sub(24), name.start), b"badge")
     {
@@ -226,6 +257,12 @@ fn judge(
     }
     if !is_secret(bytes, setting)
         || (!strong && !environment && !place.plain && !value.quoted && bytes.len() < 12)
+    {
+        return Outcome::Nothing;
+    }
+    // A password may be anything, a secret may be weak; a key or a token that counts up is a sample.
+    if (matches!(kind, Builtin::Key | Builtin::Token) && crate::random::is_sample(bytes))
+        || (!password && crate::random::is_alphabet(bytes))
     {
         return Outcome::Nothing;
     }

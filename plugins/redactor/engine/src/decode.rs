@@ -1,6 +1,6 @@
 //! Encodings that hide a secret: base64, hex, percent and unicode escapes. Every pass is bounded.
 
-/// Longest encoded run that is decoded in one piece.
+/// Longest run with escapes that is decoded in one piece.
 pub(crate) const RUN_BYTES_MAX: usize = crate::text::SIGHT_BYTES;
 
 fn sextet(byte: u8) -> Option<u32> {
@@ -16,6 +16,8 @@ fn sextet(byte: u8) -> Option<u32> {
 
 /// Decodes either alphabet, with or without padding. Stops at the first `=`.
 pub(crate) fn base64(run: &[u8]) -> Option<Vec<u8>> {
+    #[cfg(debug_assertions)]
+    crate::text::count_steps(run.len());
     let mut out = Vec::with_capacity(run.len() / 4 * 3 + 3);
     let (mut bits, mut count) = (0u32, 0u32);
     for &byte in run {
@@ -51,6 +53,26 @@ fn digit(byte: u8) -> Option<u8> {
         b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
     }
+}
+
+/// Whether the first eight characters are base64 of printable bytes.
+pub(crate) fn begins_as_base64(run: &[u8]) -> bool {
+    let Some(head) = run.first_chunk::<8>() else { return false };
+    let mut bits = 0u64;
+    for byte in head {
+        let Some(sextet) = sextet(*byte) else { return false };
+        bits = bits << 6 | u64::from(sextet);
+    }
+    is_text(&bits.to_be_bytes()[2..])
+}
+
+/// Whether the first eight characters are hex of printable bytes.
+pub(crate) fn begins_as_hex(run: &[u8]) -> bool {
+    let Some(head) = run.first_chunk::<8>() else { return false };
+    head.chunks_exact(2).all(|pair| match (digit(pair[0]), digit(pair[1])) {
+        (Some(high), Some(low)) => is_text(&[high << 4 | low]),
+        _ => false,
+    })
 }
 
 /// Whether decoded bytes are text: nearly all printable.

@@ -1,13 +1,18 @@
 //! Finds secrets in text: the rule table of `rules.toml` as static tables, and the scanner that runs them.
 //!
-//! The build turns the table into a flag for each pair of bytes by which an anchor is found, and one small program
+//! The build turns the table into a flag for each three bytes by which an anchor is found, and one small program
 //! a pattern. The scanner tests one flag a position, runs the program of a rule where one of its anchors stands, and
-//! looks at long runs of token characters with the words left of them. All in integers, without allocation
-//! until something is found, and in time linear in the text.
+//! looks at long runs of token characters with the words left of them: runs, and the beginnings of words, are bit
+//! arithmetic on 64 bytes at a time. All in integers, without allocation until something is found, and in time
+//! linear in the text.
 
 mod assign;
+mod check;
+mod classes;
 mod decode;
+mod judge;
 mod names;
+mod page;
 mod placeholder;
 mod program;
 mod random;
@@ -19,6 +24,7 @@ mod structure;
 mod text;
 mod value;
 
+pub use page::rules_page;
 pub use rules::Rule;
 pub use scan::{Finding, Switches, Tail};
 pub use stream::{CONTEXT_BYTES_MAX, HOLD_BYTES_MAX, Outcome, Piece, scan_piece};

@@ -28,7 +28,8 @@ pub(crate) const HARMLESS: &[&str] = &[
     "attribute", "attr", "property", "header", "registry", "default", "resource", "bucket", "blob", "path",
     "file", "by", "the", "a", "any", "no", "is", "has", "each", "per", "host", "known", "cancellation",
     "lex", "start", "end", "close", "open", "punct", "ident", "left", "right", "block", "sub", "super",
-    "menu", "data", "error",
+    "menu", "data", "error", "fake", "dummy", "mock", "bogus", "invalid", "wrong", "matching", "csrf", "xsrf",
+    "authenticity",
 ];
 /// Words that make `key`, `token`, `pass` or `auth` after them a secret, also without a separator.
 #[rustfmt::skip]

@@ -1,6 +1,8 @@
 //! Whether a run of characters looks made by a machine: by digits, changes of case and letter pairs that words do
 //! not have. Integers only, so that the same bytes give the same answer everywhere.
 
+use crate::classes::{BLOCK_BYTES, Bits, Kinds, block_from, kinds, low_bits};
+
 /// The 260 letter pairs that make up 95 % of the pairs in the words of source code and its documentation; bit `b` of
 /// row `a` is the pair `ab`. Random letters have 38 % of them.
 const COMMON_PAIRS: [u32; 26] = [
@@ -23,7 +25,6 @@ pub(crate) struct Shape {
     pub breaks: usize,
     /// Longest stretch of bytes that are equal or count up or down.
     pub sequence: usize,
-    pub hex: bool,
 }
 
 /// Looks at the first [`LOOK_BYTES_MAX`] bytes.
@@ -31,12 +32,11 @@ pub(crate) fn shape(value: &[u8]) -> Shape {
     let value = &value[..value.len().min(LOOK_BYTES_MAX)];
     let mut counts = [0usize; 8];
     let mut seen = [0u64; 4];
-    let (mut run, mut sequence, mut breaks, mut hex) = (1, 1, 0, true);
+    let (mut run, mut sequence, mut breaks) = (1, 1, 0);
     let (mut before, mut kind) = (value.first().copied().unwrap_or_default(), 0u8);
     for (at, &byte) in value.iter().enumerate() {
         let now = CLASSES[usize::from(byte)];
         counts[usize::from(now & 7)] += 1;
-        hex &= byte.is_ascii_hexdigit();
         seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
         breaks += usize::from(now != kind && now != 0 && kind != 0);
         run = if at > 0 && byte.wrapping_sub(before).wrapping_add(1) <= 2 { run + 1 } else { 1 };
@@ -52,7 +52,6 @@ pub(crate) fn shape(value: &[u8]) -> Shape {
         distinct: seen.iter().map(|word| word.count_ones() as usize).sum(),
         breaks,
         sequence,
-        hex,
     }
 }
 
@@ -99,16 +98,52 @@ fn reads_like_word(piece: &[u8]) -> bool {
 
 /// A cheap look before the others: most long runs are names and paths, with hardly a digit among the letters and
 /// few changes of case.
-pub(crate) fn may_be_random(value: &[u8]) -> bool {
-    let (mut breaks, mut kind, mut length, mut longest) = (0u32, 0u8, 0u32, 0u32);
-    for &byte in value {
-        let now = CLASSES[usize::from(byte)];
-        breaks += u32::from(now != kind && now & kind == 0 && now != 0 && kind != 0);
-        length = if now != 0 && now == kind { length + 1 } else { 1 };
-        longest = longest.max(length);
-        kind = now;
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline]
+pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
+    let mut from = start;
+    let last = end.min(start + LOOK_BYTES_MAX);
+    let mut breaks = 0;
+    // What looks made by a machine mostly does so in its first block.
+    while from < last {
+        let kinds = kinds_of(bytes, from, last);
+        breaks += kinds.breaks().count_ones();
+        if breaks >= 3 || [kinds.digits, kinds.lowers, kinds.uppers].iter().any(|kind| has_sixteen(kind.0)) {
+            return true;
+        }
+        from += BLOCK_BYTES;
     }
-    breaks >= 3 || longest >= 16
+    false
+}
+
+/// The kinds of `bytes[from..to]`, of which there are at most 64.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline]
+pub(crate) fn kinds_of(bytes: &[u8], from: usize, to: usize) -> Kinds {
+    let (all, mask) = (kinds(&block_from(bytes, from)), low_bits(to - from));
+    Kinds {
+        digits: Bits(all.digits.0 & mask),
+        lowers: Bits(all.lowers.0 & mask),
+        uppers: Bits(all.uppers.0 & mask),
+        hex_letters: Bits(all.hex_letters.0 & mask),
+    }
+}
+
+fn has_sixteen(mut bits: u64) -> bool {
+    for shift in [1, 2, 4, 8] {
+        bits &= bits >> shift;
+    }
+    bits != 0
+}
+
+impl Kinds {
+    /// A bit where one kind follows another.
+    fn breaks(&self) -> u64 {
+        let Kinds { digits: Bits(digits), lowers: Bits(lowers), uppers: Bits(uppers), .. } = *self;
+        (digits << 1 & (lowers | uppers))
+            | (lowers << 1 & (digits | uppers))
+            | (uppers << 1 & (digits | lowers))
+    }
 }
 
 /// Digit, small letter, capital.
@@ -133,24 +168,82 @@ static CLASSES: [u8; 256] = {
 
 /// Whether the run looks random enough to be a credential where a keyword stands near it.
 pub(crate) fn is_random(value: &[u8]) -> bool {
-    let shape = shape(value);
-    let letters = shape.lowers + shape.uppers;
-    let alnum = letters + shape.digits;
-    if alnum < 10 || shape.distinct < 6 || shape.others * 3 > shape.len || shape.sequence * 3 > shape.len * 2
+    is_random_run(value, kinds_of(value, 0, value.len().min(BLOCK_BYTES)))
+}
+
+/// The same where the kinds of the first block are known.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub(crate) fn is_random_run(value: &[u8], first: Kinds) -> bool {
+    let value = &value[..value.len().min(LOOK_BYTES_MAX)];
+    let mut counts = Counts::default();
+    counts.add(&first, value.len().min(BLOCK_BYTES));
+    if value.len() > BLOCK_BYTES {
+        counts.add(&kinds_of(value, BLOCK_BYTES, value.len()), value.len() - BLOCK_BYTES);
+    }
+    let Counts { digits, lowers, uppers, breaks, not_hex } = counts;
+    let hex = not_hex == 0;
+    let letters = lowers + uppers;
+    let alnum = letters + digits;
+    if alnum < 10
+        || (value.len() - alnum) * 3 > value.len()
+        || !has_six_different(value)
+        || is_mostly_counted(value)
     {
         return false;
     }
-    if shape.hex && shape.digits >= 2 && letters >= 2 {
+    if hex && digits >= 2 && letters >= 2 {
         return true;
     }
-    let mixed = match (shape.digits, shape.lowers, shape.uppers) {
+    let mixed = match (digits, lowers, uppers) {
         (0, _, 0) | (0, 0, _) => return alnum >= 24 && wordlike(value) == 0,
-        (0, _, _) => alnum >= 16 && shape.breaks >= 6,
-        (digits, _, _) if shape.breaks == 2 => digits >= 6 && letters >= 6,
-        _ => shape.breaks >= 3 && letters >= 3,
+        (0, _, _) => alnum >= 16 && breaks >= 6,
+        (digits, _, _) if breaks == 2 => digits >= 6 && letters >= 6,
+        _ => breaks >= 3 && letters >= 3,
     };
     // Among few letters a chance word is likely.
     mixed && (letters * 2 < alnum || wordlike(value) * 100 <= letters * 55)
+}
+
+#[derive(Default)]
+struct Counts {
+    digits: usize,
+    lowers: usize,
+    uppers: usize,
+    breaks: usize,
+    not_hex: u64,
+}
+
+impl Counts {
+    fn add(&mut self, kinds: &Kinds, len: usize) {
+        self.digits += kinds.digits.0.count_ones() as usize;
+        self.lowers += kinds.lowers.0.count_ones() as usize;
+        self.uppers += kinds.uppers.0.count_ones() as usize;
+        self.breaks += kinds.breaks().count_ones() as usize;
+        self.not_hex |= !(kinds.digits.0 | kinds.hex_letters.0) & low_bits(len);
+    }
+}
+
+/// Stops as soon as there are six, which in anything random is after six or seven bytes.
+fn has_six_different(value: &[u8]) -> bool {
+    let mut seen = [0u64; 4];
+    let mut different = 0;
+    for byte in value {
+        let (word, bit) = (&mut seen[usize::from(byte >> 6)], 1 << (byte & 63));
+        different += usize::from(*word & bit == 0);
+        *word |= bit;
+        if different == 6 {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether more than two thirds of the value are one stretch of bytes that are equal or count up or down. Such a
+/// stretch covers the middle third, so that is looked at first.
+fn is_mostly_counted(value: &[u8]) -> bool {
+    let third = value.len() / 3;
+    let counts = |pair: &[u8]| pair[0].wrapping_sub(pair[1]).wrapping_add(1) <= 2;
+    value[third..value.len() - third].windows(2).all(counts) && shape(value).sequence * 3 > value.len() * 2
 }
 
 /// Whether a token of a known form may be one: it does not read like words, and is not visibly made up.
@@ -170,6 +263,47 @@ pub(crate) fn is_very_random(value: &[u8]) -> bool {
         && is_random(value)
         && wordlike(value) * 100 < shape.len * 30
 }
+
+/// Visibly made up: half of it or more counts up for long (the alphabet, all digits of hex, in either case), or
+/// repeats a byte four times and more; or it is the bytes 0, 1, 2 … encoded, the key of test vectors.
+pub(crate) fn is_sample(value: &[u8]) -> bool {
+    let (mut counted, mut counting, mut repeated, mut repeating, mut before) = (0, 1, 0, 1, 0u8);
+    for byte in value.iter().map(u8::to_ascii_lowercase) {
+        let next = byte == before.wrapping_add(1) || (before, byte) == (b'9', b'a');
+        counting = if next && byte.is_ascii_alphanumeric() { counting + 1 } else { 1 };
+        repeating = if byte == before { repeating + 1 } else { 1 };
+        counted += long_stretch(counting, COUNTED_BYTES_MIN);
+        repeated += long_stretch(repeating, REPEATED_BYTES_MIN);
+        before = byte;
+    }
+    let vector = [&b"AAECAwQFBgcICQ"[..], b"000102030405060708"];
+    counted * 2 >= value.len()
+        || repeated * 2 > value.len()
+        || vector.iter().any(|vector| crate::value::contains(value, vector))
+}
+
+/// Whether the alphabet stands in it, in either case or both.
+pub(crate) fn is_alphabet(value: &[u8]) -> bool {
+    let mut counting = 1;
+    value.windows(2).any(|two| {
+        let next =
+            two[0].is_ascii_alphabetic() && two[1].to_ascii_lowercase() == two[0].to_ascii_lowercase() + 1;
+        counting = if next { counting + 1 } else { 1 };
+        counting >= ALPHABET_BYTES_MIN
+    })
+}
+
+/// A beginning of the alphabet that says the rest.
+const ALPHABET_BYTES_MIN: usize = 24;
+
+/// What a stretch that has grown to `len` adds to the bytes in stretches of `least` and more.
+fn long_stretch(len: usize, least: usize) -> usize {
+    if len == least { least } else { usize::from(len > least) }
+}
+
+/// Shortest stretches that nobody draws by chance.
+const COUNTED_BYTES_MIN: usize = 9;
+const REPEATED_BYTES_MIN: usize = 4;
 
 /// Visibly made up: hardly any different bytes, or one long count.
 pub(crate) fn is_filler(value: &[u8]) -> bool {

@@ -1,5 +1,6 @@
 //! The rule table as the build made it.
 
+use crate::check::Check;
 use crate::program::Op;
 
 /// One rule of `rules.toml`.
@@ -16,6 +17,9 @@ pub struct Rule {
     /// 1..1000.
     pub confidence: u16,
     pub(crate) near: &'static [&'static str],
+    /// Hashes of values that stand in public documentation.
+    pub(crate) documented: &'static [u64],
+    pub(crate) check: Check,
     pub(crate) left_any: bool,
     pub(crate) left_start: bool,
     pub(crate) random: bool,
@@ -59,6 +63,7 @@ pub(crate) enum Builtin {
     Entropy,
     Encoded,
     CurlUser,
+    GoogleCredentials,
 }
 
 /// A literal at which rules are tried.
@@ -67,7 +72,31 @@ pub(crate) struct Anchor {
     pub text: &'static str,
     /// Whether upper and lower case count.
     pub exact: bool,
+    /// Whether a token must begin at it, whatever the rule.
+    pub word: bool,
     pub rules: &'static [u16],
+}
+
+/// A word that is looked for before a run, in lower case.
+#[derive(Debug)]
+pub(crate) struct Word {
+    /// Its first eight bytes, the first the lowest; zeros after its end.
+    pub head: u64,
+    pub text: &'static str,
+    pub known: Known,
+}
+
+/// What a word before a run says.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// That the run is a credential.
+    Keyword,
+    /// That it is something else.
+    Harmless,
+    /// That the keyword right after it says nothing: `fakeToken`.
+    Void,
+    /// Which service it belongs to, and so by which rules it is judged.
+    Name(&'static [u16]),
 }
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

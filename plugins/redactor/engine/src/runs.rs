@@ -1,19 +1,17 @@
 //! Runs that look made by a machine, with a word near them that says what they are: a keyword (`key`, `token`), or
 //! the name of a service. Long runs are rare in text, so the context is only read where there is one.
 
+use crate::classes::{BLOCK_BYTES, Words, block_before, low_bits, words};
 use crate::decode;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
-use crate::rules::{ANY_RUN, Kind, NAMES, PREFIXES, RULES, WORDS};
-use crate::text::Text;
+use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS, Word};
+use crate::text::{SIGHT_BYTES, Text};
 
 /// Shortest run that is looked at.
 pub(crate) const RUN_BYTES_MIN: usize = 16;
 /// How far left of the run its words may stand.
 pub(crate) const CONTEXT_BYTES_MAX: usize = 56;
-
-/// Longest word that is looked up.
-const WORD_BYTES_MAX: usize = 24;
 
 /// Bytes of a run: what tokens are made of.
 #[inline]
@@ -21,20 +19,12 @@ pub(crate) fn is_run_byte(byte: u8) -> bool {
     KINDS[usize::from(byte)] != 0
 }
 
-/// The core of a run: without the punctuation that only binds.
-#[inline]
-pub(crate) fn is_core_byte(byte: u8) -> bool {
-    KINDS[usize::from(byte)] == 2
-}
-
 static KINDS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0usize;
     while byte < 256 {
         let b = byte as u8;
-        if b.is_ascii_alphanumeric() || b == b'_' || b == b'-' {
-            table[byte] = 2;
-        } else if b == b'+' || b == b'/' || b == b'=' || b == b'.' || b == b'~' {
+        if b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/' | b'=' | b'.' | b'~') {
             table[byte] = 1;
         }
         byte += 1;
@@ -55,79 +45,109 @@ pub(crate) struct Context {
     named_until: usize,
     /// Where the word after `public` would begin.
     public_at: usize,
+    /// Where the last word ends that makes nothing of a keyword after it.
+    void_until: usize,
 }
 
-/// Reads the words of the window before `start`. A word is looked up only where its first three bytes can begin one
-/// that is known.
+/// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
+/// its first three letters begin one that is known.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let bytes = text.bytes;
     let mut out = Context::default();
-    let mut at = start.saturating_sub(CONTEXT_BYTES_MAX);
-    let mut before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or_default();
-    while at < start {
-        let byte = bytes[at];
-        let begins = byte.is_ascii_alphanumeric()
-            && (!before.is_ascii_alphanumeric()
-                || camel(before, byte)
-                || (before.is_ascii_digit() && byte.is_ascii_uppercase()));
-        if byte == b'\n' {
-            (out.keyword_gap, out.hash) = (None, false);
-        } else if begins {
-            let known = may_be_known(&bytes[at..start]);
-            if known != 0 {
-                word(bytes, at, start, known, &mut out);
-            }
-        } else if byte == b'\\' && at + 1 < start && b"nrt".contains(&bytes[at + 1]) {
-            // The letter of an escape is no part of the word after it.
-            at += 1;
-            before = b' ';
-            at += 1;
-            continue;
-        }
-        before = byte;
-        at += 1;
+    let Words { kinds, newlines, backslashes, escapes } = words(&block_before(bytes, start));
+    // The letter of an escape is no part of the word after it.
+    let letters = !(backslashes << 1 & escapes);
+    let (digits, lowers, uppers) = (kinds.digits.0, kinds.lowers.0 & letters, kinds.uppers.0);
+    let alnum = digits | lowers | uppers;
+    let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
+    let ends = !kinds.alnum() | (uppers & kinds.lowers.0 << 1);
+    // The block is longer than the window; a line keeps the services that the line before it named, but no more.
+    let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
+    let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
+    let mut places = begins & !low_bits(outside);
+    while places != 0 {
+        let place = places.trailing_zeros() as usize;
+        places &= places - 1;
+        // Bits before the beginning of the text are never set.
+        let at = start - (BLOCK_BYTES - place);
+        let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
+        let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
+        word(bytes, &spot, &mut out);
     }
     out
 }
 
-fn camel(before: u8, byte: u8) -> bool {
-    byte.is_ascii_uppercase() && before.is_ascii_lowercase()
+/// A word of the window before `start`.
+struct Spot {
+    at: usize,
+    end: usize,
+    start: usize,
+    /// Whether it stands in the run's own line.
+    in_line: bool,
 }
 
-/// 1 where a word may begin that is known, 2 where the name of a service may.
-fn may_be_known(rest: &[u8]) -> u8 {
-    let Some([a, b, c]) = rest.first_chunk() else { return u8::from(rest.eq_ignore_ascii_case(b"id")) };
-    let id = a | 32 == b'i' && b | 32 == b'd' && !c.is_ascii_alphanumeric();
-    PREFIXES[usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31)] | u8::from(id)
+/// Looks up a word: what it says by itself, and which services it names.
+#[inline]
+fn word(bytes: &[u8], spot: &Spot, out: &mut Context) {
+    let rest = &bytes[spot.at..spot.start];
+    let [a, b, c] = *rest.first_chunk().unwrap_or(&[0; 3]);
+    let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
+    let (flags, bit) = (INITIALS[initials >> 6], initials & 63);
+    if flags >> bit & 1 == 1 {
+        let below = (flags & ((1 << bit) - 1)).count_ones() as usize;
+        known_word(bytes, spot, usize::from(INITIAL_RANKS[initials >> 6]) + below, out);
+    }
+    let two = spot.end == spot.at + 2 && !rest.get(2).is_some_and(u8::is_ascii_alphanumeric);
+    if two && spot.in_line && rest[..2].eq_ignore_ascii_case(b"id") {
+        out.hash = true;
+    }
 }
 
-/// Looks up the word at `at`.
-fn word(bytes: &[u8], at: usize, start: usize, known: u8, out: &mut Context) {
-    let mut end = at + 1;
-    while end < start && bytes[end].is_ascii_alphanumeric() && !camel(bytes[end - 1], bytes[end]) {
-        end += 1;
-    }
-    let mut lower = [0u8; WORD_BYTES_MAX];
-    let len = (end - at).min(WORD_BYTES_MAX);
-    lower[..len].copy_from_slice(&bytes[at..at + len]);
-    let word = &mut lower[..len];
-    word.make_ascii_lowercase();
-    let found =
-        (known & 1 == 1).then(|| WORDS.binary_search_by(|(known, _)| known.as_bytes().cmp(word)).ok());
-    match found.flatten().and_then(|at| WORDS.get(at)) {
-        // A public key is none, and `AWS::KMS::Key` is the path of a type.
-        Some(("key" | "keys", true)) if out.public_at == at => {}
-        Some((_, true)) if type_path(bytes, at) => {}
-        Some((_, true)) => (out.keyword_gap, out.hash) = (Some(start - end), false),
-        Some(("public", false)) => (out.hash, out.public_at) = (true, end + 1),
-        Some((_, false)) => out.hash = true,
-        None => {}
-    }
-    if known & 2 == 2 && !type_path(bytes, at) {
-        let known = out.rules.len();
-        services(&bytes[at..start], &mut out.rules);
-        if out.rules.len() > known {
-            out.named_until = end;
+#[inline(never)]
+fn known_word(bytes: &[u8], spot: &Spot, list: usize, out: &mut Context) {
+    let &Spot { at, end, start, in_line } = spot;
+    let rest = &bytes[at..start];
+    let (Some(first), Some(last)) = (INITIAL_STARTS.get(list), INITIAL_STARTS.get(list + 1)) else { return };
+    let mut named = false;
+    // Compared without the bit of case; what agrees is then compared in full.
+    let head = match rest.first_chunk() {
+        Some(head) => u64::from_le_bytes(*head),
+        None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
+    };
+    for Word { head: wanted, text: known, known: what } in
+        WORDS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default()
+    {
+        let compared = low_bits(known.len() * 8);
+        if (head ^ wanted) & compared & !0x2020_2020_2020_2020 != 0
+            || !rest.get(..known.len()).is_some_and(|text| text.eq_ignore_ascii_case(known.as_bytes()))
+        {
+            continue;
+        }
+        match what {
+            // The longest name counts; nor is a part of `AWS::KMS::Key`, the path of a type, a name.
+            Known::Name(rules) if !named => {
+                named = true;
+                if !type_path(bytes, at) {
+                    out.rules.extend(*rules);
+                    out.named_until = end;
+                }
+            }
+            Known::Name(_) => {}
+            _ if !in_line || at + known.len() != end => {}
+            // A public key is no secret.
+            Known::Keyword if out.public_at == at && matches!(*known, "key" | "keys") => {}
+            Known::Keyword if type_path(bytes, at) => {}
+            // With or without a separator between them.
+            Known::Keyword if out.void_until > 0 && at - out.void_until <= 1 => {}
+            Known::Void => out.void_until = end,
+            Known::Keyword => (out.keyword_gap, out.hash) = (Some(start - end), false),
+            Known::Harmless => {
+                out.hash = true;
+                if *known == "public" {
+                    out.public_at = end + 1;
+                }
+            }
         }
     }
 }
@@ -136,31 +156,6 @@ fn type_path(bytes: &[u8], at: usize) -> bool {
     let name = bytes[..at].iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     bytes[..at - name].ends_with(b"::")
 }
-
-/// The services whose name begins here; the longest name counts.
-fn services(rest: &[u8], out: &mut Vec<u16>) {
-    let mut lower = [0u8; WORD_BYTES_MAX];
-    let len = rest.len().min(lower.len());
-    lower[..len].copy_from_slice(&rest[..len]);
-    lower[..len].make_ascii_lowercase();
-    let rest = &lower[..len];
-    // Sorted: every name that `rest` begins with stands before it, the longest last, though others may lie between.
-    let mut at = NAMES.partition_point(|(name, _)| name.as_bytes() <= rest);
-    for _ in 0..NAMES_BETWEEN_MAX {
-        let Some((name, rules)) = at.checked_sub(1).and_then(|at| NAMES.get(at)) else { return };
-        if rest.starts_with(name.as_bytes()) {
-            out.extend(rules.iter());
-            return;
-        }
-        if name.as_bytes().first_chunk::<3>() != rest.first_chunk::<3>() {
-            return;
-        }
-        at -= 1;
-    }
-}
-
-/// How many names that only share a beginning may lie between a text and the name it begins with.
-const NAMES_BETWEEN_MAX: usize = 8;
 
 /// Forms that hashes and ids have too: hex of the usual digest lengths, and UUIDs.
 pub(crate) fn looks_like_digest(value: &[u8]) -> bool {
@@ -186,6 +181,10 @@ pub(crate) fn service_rule(
     context: &Context,
     runs: impl Fn(u16) -> bool,
 ) -> Option<u16> {
+    // A blob: no service has such tokens, and a stream decides before it has seen the end of one.
+    if end - start >= SIGHT_BYTES {
+        return None;
+    }
     // What stands behind a path of a service's name is a part of that path.
     let mut named: &[u16] = &context.rules;
     if !named.is_empty()
@@ -224,7 +223,9 @@ pub(crate) fn keyword_says_so(value: &[u8], context: &Context, gap: &[u8]) -> bo
         let words = gap.iter().all(|b| b" :=".contains(b) || b.is_ascii_lowercase());
         return near || (words && distance <= 8);
     }
-    if decode::base64(value).is_some_and(|text| text.contains(&b' ') && decode::is_text(&text)) {
+    // As much as can always be seen.
+    let seen = &value[..value.len().min(SIGHT_BYTES)];
+    if decode::base64(seen).is_some_and(|text| text.contains(&b' ') && decode::is_text(&text)) {
         return false;
     }
     (near && shape.digits > 0)

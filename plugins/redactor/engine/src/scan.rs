@@ -1,29 +1,29 @@
 //! The scan: one pass of the automaton over the text, one pass over its long runs, and what they trigger.
 
 use crate::assign::{self, Outcome};
+use crate::check::Verdict;
 use crate::decode;
 use crate::placeholder::placeholders;
 use crate::program::{self, in_set};
-use crate::random::{self, is_random, is_very_random};
-use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Kind, Lead, RULES, builtin};
-use crate::runs::{self, RUN_BYTES_MIN, is_core_byte, is_run_byte};
+use crate::random;
+use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Kind, Lead, PROBES, RANKS, RULES, builtin};
+use crate::runs::is_run_byte;
 use crate::structure::{self, Range};
 use crate::text::{SIGHT_BYTES, Text, begins_word, is_word};
 use crate::value::VALUE_BYTES_MIN;
 
 /// How deep encodings are undone: base64 of percent-encoded text, say.
-const DEPTH_MAX: u8 = 2;
-/// How far inside a longer run a part of it may begin to be judged by itself.
-const INSIDE_BYTES_MAX: usize = 64;
-/// How far left a run is followed over the punctuation that binds its parts.
-const WIDE_BYTES_MAX: usize = 256;
-/// How much of the last run counts as undecided by itself; what matchers have begun in it counts anyway.
-const TRAILING_BYTES_MAX: usize = 256;
+pub(crate) const DEPTH_MAX: u8 = 2;
+/// Surest there is.
+const CONFIDENCE_MAX: u16 = 1000;
+/// What a checksum that does not hold takes from a rule's confidence.
+const DOUBT: u16 = 150;
 /// How far the words of `near` may stand before a match.
 const NEAR_BYTES_MAX: usize = 64;
 
-/// What goes on after the end of a finding that was decided before its end was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What goes on after the end of a finding that was decided before its end was seen; each goes on at least as far as
+/// those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Tail {
     /// Nothing: the end is the end.
     #[default]
@@ -70,27 +70,42 @@ impl Switches {
     }
 }
 
+/// The text begins in the middle of a longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Where it begins in the middle of an encoding that was not over: how far from the beginning of a window.
+    pub phase: Option<usize>,
+}
+
 pub(crate) struct Scan<'s, 't> {
-    text: &'s Text<'t>,
-    switches: &'s Switches,
-    depth: u8,
+    pub text: &'s Text<'t>,
+    pub switches: &'s Switches,
+    pub depth: u8,
     pub findings: Vec<Finding>,
     /// From here on, later text may change what matchers found.
     pub pending: usize,
     /// Where the last run begins: what reads on from it is undecided too, unless something open covers it.
     pub trailing: usize,
     /// End of the run, with its punctuation, that was judged last.
-    wide_until: usize,
+    pub wide_until: usize,
     /// End of the escaped run that was decoded last.
     escaped_until: usize,
     /// Where a key's material was walked to.
     pem_until: usize,
+    /// The run that was decoded last without a finding: where it begins (before the text, if that is negative), and
+    /// where it ends.
+    pub encoding: Option<(isize, usize)>,
     /// Whether the text begins in the middle of something.
-    cut: bool,
+    pub cut: Option<Cut>,
 }
 
 /// Scans the whole text.
-pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: bool, depth: u8) -> Scan<'s, 't> {
+pub(crate) fn scan<'s, 't>(
+    text: &'s Text<'t>,
+    switches: &'s Switches,
+    cut: Option<Cut>,
+    depth: u8,
+) -> Scan<'s, 't> {
     let mut scan = Scan {
         text,
         switches,
@@ -101,6 +116,7 @@ pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: bool
         wide_until: 0,
         escaped_until: 0,
         pem_until: 0,
+        encoding: None,
         cut,
     };
     scan.anchors();
@@ -112,34 +128,81 @@ pub(crate) fn scan<'s, 't>(text: &'s Text<'t>, switches: &'s Switches, cut: bool
 }
 
 impl Scan<'_, '_> {
-    /// Finds the anchors: one flag a position, and a comparison where a flag is set.
+    /// Finds the anchors: one bit a position, and a comparison where it is set.
     fn anchors(&mut self) {
-        for (at, pair) in self.text.bytes.windows(2).enumerate() {
-            let pair = usize::from(pair[0] & 127) << 7 | usize::from(pair[1] & 127);
-            let bucket = FLAGS[pair];
-            if bucket != 0 {
-                self.probe(usize::from(bucket), at);
-            }
+        let bytes = self.text.bytes;
+        let mut from = 0;
+        // Sixteen positions a turn: a turn costs the sandbox a look at its fuel and its deadline.
+        while let Some(block) = bytes.get(from..).and_then(|rest| rest.first_chunk()) {
+            self.positions(block, from);
+            from += GRAM_POSITIONS;
+        }
+        while from < bytes.len() {
+            let mut block = [0; GRAM_BLOCK_BYTES];
+            let rest = &bytes[from..bytes.len().min(from + GRAM_BLOCK_BYTES)];
+            block[..rest.len()].copy_from_slice(rest);
+            self.positions(&block, from);
+            from += GRAM_POSITIONS;
         }
         if !self.text.closed() {
-            self.pending = self.pending.min(half_anchor(self.text.bytes));
+            self.pending = self.pending.min(half_anchor(bytes));
         }
     }
 
+    #[inline]
+    fn positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], from: usize) {
+        macro_rules! groups {
+            ($($at:literal)*) => {
+                $(if flagged(block, $at) & 1 != 0 {
+                    self.flagged_positions(block, $at, from);
+                })*
+            };
+        }
+        const { assert!(GRAM_POSITIONS == 16 && GRAM_GROUP == 4) };
+        groups!(0 4 8 12);
+    }
+
     #[inline(never)]
-    fn probe(&mut self, bucket: usize, at: usize) {
-        for (anchor, offset) in BUCKETS.get(bucket).copied().unwrap_or_default() {
+    fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], group: usize, from: usize) {
+        let four = |k: usize| block.get(group + k..).and_then(|rest| rest.first_chunk());
+        let flag = |k: usize| (flag_of(four(k)) & 1) << k;
+        let mut hits = flag(0) | flag(1) | flag(2) | flag(3);
+        while hits != 0 {
+            let at = hits.trailing_zeros() as usize;
+            hits &= hits - 1;
+            self.probe(four(at).map_or(0, |four| u32::from_le_bytes(*four)), from + group + at);
+        }
+    }
+
+    /// Compares the anchors that have this gram, and tries their rules.
+    #[inline]
+    fn probe(&mut self, gram: u32, at: usize) {
+        let bytes = self.text.bytes;
+        let product = gram.wrapping_mul(GRAM_FACTOR);
+        let hash = (8 * (product >> 18) + (product >> 13 & 31)) as usize;
+        let word = FLAGS.get(hash >> 6 << 3..).and_then(|rest| rest.first_chunk());
+        let (word, below) = (word.map_or(0, |word| u64::from_le_bytes(*word)), (1u64 << (hash & 63)) - 1);
+        let bucket = usize::from(RANKS[hash >> 6]) + (word & below).count_ones() as usize;
+        let (Some(first), Some(last)) = (BUCKETS.get(bucket), BUCKETS.get(bucket + 1)) else { return };
+        for (anchor, offset) in PROBES.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
             let Some(anchor) = ANCHORS.get(usize::from(*anchor)) else { continue };
             let Some(start) = at.checked_sub(usize::from(*offset)) else { continue };
             let end = start + anchor.text.len();
-            let Some(found) = self.text.bytes.get(start..end) else { continue };
+            let Some(found) = bytes.get(start..end) else { continue };
             if found.iter().zip(anchor.text.as_bytes()).all(|(found, text)| same(*found, *text, anchor.exact))
+                && (!anchor.word || begins_word(bytes, start))
             {
-                for &rule in anchor.rules {
-                    if self.switches.runs(usize::from(rule)) {
-                        self.attempt(rule, start, end);
-                    }
-                }
+                self.attempts(anchor.rules, start, end);
+            }
+        }
+    }
+
+    // Apart, so that what runs for every gram needs few registers.
+    #[inline(never)]
+    fn attempts(&mut self, rules: &[u16], start: usize, end: usize) {
+        for &rule in rules {
+            if self.switches.runs(usize::from(rule)) {
+                self.attempt(rule, start, end);
             }
         }
     }
@@ -192,14 +255,21 @@ impl Scan<'_, '_> {
         } else if self.text.at(end).is_some_and(|byte| in_set(edge, byte)) {
             return start;
         }
-        let value = &bytes[start..end];
+        // No more of an open one than can always be seen.
+        let value = &bytes[start..end.min(start + SIGHT_BYTES)];
         if (row.random && !random::is_plausible(value))
             || (!row.near.is_empty() && !self.near(start, row.near))
             || made_up(value)
+            || is_documented(value, row.documented)
         {
             return start;
         }
-        self.push(rule, start, end, tail);
+        let confidence = match row.check.test(value) {
+            Verdict::Open => row.confidence,
+            Verdict::Holds => CONFIDENCE_MAX,
+            Verdict::Doubtful => row.confidence.saturating_sub(DOUBT),
+        };
+        self.add(Finding { start, end, rule, confidence, tail });
         start
     }
 
@@ -220,6 +290,11 @@ impl Scan<'_, '_> {
                     self.take(rule, range);
                 }
                 return start.saturating_sub(24);
+            }
+            Builtin::GoogleCredentials => {
+                if let Some(range) = structure::google_credentials(text, start) {
+                    self.take(rule, range);
+                }
             }
             Builtin::Bearer if begins_word(text.bytes, start) => {
                 if let Some(range) = structure::bearer(text, end) {
@@ -249,7 +324,7 @@ impl Scan<'_, '_> {
                 return end;
             }
             Builtin::Pem => return self.pem(rule, start),
-            Builtin::Encoded if start >= self.escaped_until => return self.escaped(rule, start),
+            Builtin::Encoded if start >= self.escaped_until => return self.escaped(start),
             _ => {}
         }
         start
@@ -282,7 +357,7 @@ impl Scan<'_, '_> {
     }
 
     /// Undoes the escapes of a run that has some and scans what comes out.
-    fn escaped(&mut self, rule: u16, hit: usize) -> usize {
+    fn escaped(&mut self, hit: usize) -> usize {
         let bytes = self.text.bytes;
         let plain = |byte: u8| !byte.is_ascii_whitespace() && byte != b'"' && byte != b'<';
         let mut start = hit;
@@ -303,150 +378,15 @@ impl Scan<'_, '_> {
             return start;
         }
         let inner = Text::new(&decoded, true);
-        for found in scan(&inner, self.switches, false, self.depth + 1).findings {
-            let _ = rule;
-            self.add(Finding { start: start + from[found.start], end: start + from[found.end], ..found });
+        for found in scan(&inner, self.switches, None, self.depth + 1).findings {
+            let (mut stop, mut tail) = (start + from[found.end], found.tail);
+            if found.end == decoded.len() && end - start == decode::RUN_BYTES_MAX {
+                // What was looked at ended before the run did.
+                (stop, tail) = (extend(self.text, stop, Tail::Run), Tail::Run);
+            }
+            self.add(Finding { start: start + from[found.start], end: stop, tail, ..found });
         }
         start
-    }
-
-    fn runs(&mut self) {
-        let bytes = self.text.bytes;
-        self.text.look_everywhere();
-        if self.cut {
-            // What the text begins in the middle of was judged when its beginning was there.
-            self.wide_until = bytes.iter().take_while(|byte| is_run_byte(**byte)).count();
-        }
-        let mut at = RUN_BYTES_MIN - 1;
-        let mut done = 0;
-        while at < bytes.len() {
-            if !is_core_byte(bytes[at]) {
-                at += RUN_BYTES_MIN;
-                continue;
-            }
-            let mut start = at;
-            while start > done && is_core_byte(bytes[start - 1]) {
-                start -= 1;
-            }
-            let mut end = at + 1;
-            while end < bytes.len() && is_core_byte(bytes[end]) {
-                end += 1;
-            }
-            if end - start >= RUN_BYTES_MIN && !(self.cut && start == 0) {
-                self.run(start, end);
-            }
-            done = end;
-            at = end + RUN_BYTES_MIN;
-        }
-        if !self.text.closed() {
-            let bound = |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"'`".contains(byte);
-            let trailing = bytes.iter().rev().take(TRAILING_BYTES_MAX).take_while(bound).count();
-            self.trailing = bytes.len() - trailing;
-        }
-    }
-
-    /// Judges one long run: the first of a longer one with its punctuation, the others by themselves.
-    fn run(&mut self, core_start: usize, core_end: usize) {
-        let bytes = self.text.bytes;
-        if !random::may_be_random(&bytes[core_start..core_end.min(core_start + random::LOOK_BYTES_MAX)]) {
-            return;
-        }
-        let (mut start, mut end) = (core_start, core_end);
-        while start > 0
-            && core_start - start < WIDE_BYTES_MAX
-            && is_run_byte(bytes[start - 1])
-            && bytes[start - 1] != b'='
-        {
-            start -= 1;
-        }
-        if core_start - start > INSIDE_BYTES_MAX {
-            // Deep inside of base64: the words before it would be more of the same.
-            return;
-        }
-        if core_start < self.wide_until {
-            start = core_start;
-        } else {
-            while end < bytes.len() && is_run_byte(bytes[end]) {
-                end += 1;
-            }
-            self.wide_until = end;
-        }
-        if end == bytes.len() && !self.text.closed() && end - start < SIGHT_BYTES {
-            self.pending = self.pending.min(start);
-        }
-        if end != core_end || start != core_start || self.wide_until == core_end {
-            self.encoded(start, end);
-        }
-        while end > core_end && b".=~/".contains(&bytes[end - 1]) {
-            end -= 1;
-        }
-        self.judge(start, end, core_start, core_end);
-        if self.text.take_peeked() {
-            self.pending = self.pending.min(start);
-        }
-    }
-
-    fn judge(&mut self, start: usize, end: usize, core_start: usize, core_end: usize) {
-        let bytes = self.text.bytes;
-        let pieces = [(start, end), (core_start, core_end)];
-        for (glued_from, to) in &pieces[..if pieces[0] == pieces[1] { 1 } else { 2 }] {
-            let (from, to) = (glued(bytes, *glued_from, *to), *to);
-            if to - from < RUN_BYTES_MIN {
-                continue;
-            }
-            let value = &bytes[from..to];
-            let random = is_random(value);
-            if !random && !runs::is_uuid(value) {
-                continue;
-            }
-            let mut context = runs::context(self.text, from);
-            if from != *glued_from {
-                context.keyword_gap = context.keyword_gap.or(Some(1));
-            }
-            let gap = context.keyword_gap.map_or(0, |gap| gap.min(from));
-            let says = (random || !runs::is_uuid(value))
-                && runs::keyword_says_so(value, &context, &bytes[from - gap..from]);
-            let rule = runs::service_rule(self.text, from, to, &context, |rule| {
-                self.switches.runs(usize::from(rule))
-            })
-            .or_else(|| says.then(|| builtin(Builtin::NearKeyword)).flatten())
-            .or_else(|| {
-                (self.switches.strict && is_very_random(value)).then(|| builtin(Builtin::Entropy)).flatten()
-            });
-            if let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) {
-                let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
-                let to = if says && prose { symbols_end(self.text, from, to) } else { to };
-                self.push(rule, from, to, if to - from >= SIGHT_BYTES { Tail::Run } else { Tail::Closed });
-                return;
-            }
-        }
-    }
-
-    /// A run of base64 or hex that hides a secret: the whole run is the finding.
-    fn encoded(&mut self, start: usize, end: usize) {
-        if self.depth >= DEPTH_MAX || end - start < 24 {
-            return;
-        }
-        let run = &self.text.bytes[start..end.min(start + decode::RUN_BYTES_MAX)];
-        let hex = run.iter().all(u8::is_ascii_hexdigit);
-        // Most runs do not begin with printable bytes: a short look first.
-        let first = if hex { decode::hex(&run[..8]) } else { decode::base64(&run[..8]) };
-        if !first.is_some_and(|bytes| decode::is_text(&bytes)) {
-            return;
-        }
-        let head = &run[..run.len().min(24)];
-        let peek = if hex { decode::hex(head) } else { decode::base64(head) };
-        if !peek.is_some_and(|bytes| decode::is_text(&bytes)) {
-            return;
-        }
-        let decoded = if hex { decode::hex(run) } else { decode::base64(run) };
-        let Some(decoded) = decoded.filter(|bytes| decode::is_text(bytes)) else { return };
-        let inner = Text::new(&decoded, true);
-        let found = scan(&inner, self.switches, false, self.depth + 1).findings;
-        if let Some(best) = found.iter().max_by_key(|found| found.confidence) {
-            let tail = if end - start >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
-            self.add(Finding { start, end, tail, ..*best });
-        }
     }
 
     fn extra_keys(&mut self) {
@@ -479,12 +419,12 @@ impl Scan<'_, '_> {
         self.push(rule, range.start, end, tail);
     }
 
-    fn push(&mut self, rule: u16, start: usize, end: usize, tail: Tail) {
+    pub fn push(&mut self, rule: u16, start: usize, end: usize, tail: Tail) {
         self.add(Finding { start, end, rule, confidence: RULES[usize::from(rule)].confidence, tail });
     }
 
     /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is.
-    fn add(&mut self, finding: Finding) {
+    pub fn add(&mut self, finding: Finding) {
         let mut from = finding.start;
         for (start, end) in placeholders(self.text.bytes, finding.start, finding.end) {
             self.keep(
@@ -518,6 +458,38 @@ pub(crate) fn extend(text: &Text<'_>, at: usize, tail: Tail) -> usize {
     at + text.bytes[at.min(text.len())..].iter().take_while(|byte| goes_on(**byte)).count()
 }
 
+/// Positions that one turn of the search for anchors looks at.
+const GRAM_POSITIONS: usize = 16;
+/// The bytes they need: a gram is read with the byte after it.
+const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 3;
+
+/// The lowest bit says whether one of the positions of a group begins a gram that an anchor has. Written so that each
+/// position is a load, a product, a load and a shift, and that a group needs no more registers than there are.
+#[inline]
+fn flagged(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u32 {
+    let flag = |k: usize| flag_of(block.get(at + k..).and_then(|rest| rest.first_chunk()));
+    flag(0) | flag(1) | flag(2) | flag(3)
+}
+
+/// The lowest bit is that of the gram in the lower three bytes: the factor shifts the fourth out.
+/// `build/grams.rs` has the same product.
+#[inline]
+fn flag_of(four: Option<&[u8; 4]>) -> u32 {
+    let product = four.map_or(0, |four| u32::from_le_bytes(*four)).wrapping_mul(GRAM_FACTOR);
+    let window = FLAGS.get((product >> 18) as usize..).and_then(|rest| rest.first_chunk());
+    window.map_or(0, |window| u32::from_le_bytes(*window)) >> (product >> 13 & 31)
+}
+
+const GRAM_FACTOR: u32 = 0x2341_3d00;
+
+/// Positions that are tested together.
+const GRAM_GROUP: usize = 4;
+
+/// Whether the word stands in it that documentation puts into its samples.
+pub(crate) fn says_example(value: &[u8]) -> bool {
+    value.windows(7).any(|window| window.eq_ignore_ascii_case(b"example"))
+}
+
 #[inline]
 fn same(found: u8, text: u8, exact: bool) -> bool {
     found == text || (!exact && found.eq_ignore_ascii_case(&text))
@@ -537,36 +509,20 @@ fn half_anchor(bytes: &[u8]) -> usize {
     halves.min().unwrap_or(bytes.len())
 }
 
-/// In prose a token ends with a space: the symbols in it, and what follows them, are its part.
-fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
-    text.look_from(from);
-    let mut end = to;
-    while text.at(end).is_some_and(|b| is_run_byte(b) || b"#$@*!%^&|:".contains(&b)) {
-        end += 1;
-    }
-    text.look_everywhere();
-    while end > to && b".:!".contains(&text.bytes[end - 1]) {
-        end -= 1;
-    }
-    end
+fn is_documented(value: &[u8], hashes: &[u64]) -> bool {
+    let hash = |value: &[u8]| {
+        value.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    !hashes.is_empty() && hashes.contains(&hash(value))
 }
 
-/// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
-fn glued(bytes: &[u8], start: usize, end: usize) -> usize {
-    const GLUE: &[&[u8]] = &[b"token", b"secret", b"key", b"access", b"private", b"password"];
-    let head = bytes[start..end.min(start + 40)].to_ascii_lowercase();
-    let past = GLUE
-        .iter()
-        .filter_map(|word| head.windows(word.len()).rposition(|w| w == *word).map(|at| at + word.len()))
-        .max();
-    match past {
-        Some(past) if head.get(past).is_some_and(|b| b"-_=.".contains(b)) => start + past + 1,
-        _ => start,
+/// A token of a known form that is visibly made up (`ghp_xxxxxxxx…`, `sk_live_abcdefghij…`, `…EXAMPLE`).
+pub(crate) fn made_up(value: &[u8]) -> bool {
+    if random::is_sample(value) || says_example(value) {
+        return true;
     }
-}
-
-/// A token of a known form that is visibly made up (`ghp_xxxxxxxx…`).
-fn made_up(value: &[u8]) -> bool {
     let tail = &value[value.len() / 3..];
     let distinct = {
         let mut seen = [false; 256];
@@ -574,4 +530,16 @@ fn made_up(value: &[u8]) -> bool {
         seen.iter().filter(|s| **s).count()
     };
     tail.len() >= 8 && distinct <= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_documented_value_is_known_by_the_common_hash() {
+        assert!(is_documented(b"foobar", &[0x8594_4171_f739_67e8]));
+        assert!(!is_documented(b"foobaz", &[0x8594_4171_f739_67e8]));
+        assert!(!is_documented(b"foobar", &[]));
+    }
 }

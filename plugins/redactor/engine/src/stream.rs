@@ -1,7 +1,8 @@
 //! One field, whole or in pieces. Between two pieces everything needed is in the carry: the end of the text so far
 //! as left context, and what was open.
 
-use crate::scan::{Finding, Switches, Tail, extend, scan};
+use crate::judge::WINDOW_STEP_BYTES;
+use crate::scan::{Cut, Finding, Switches, Tail, extend, scan};
 use crate::structure;
 use crate::text::Text;
 
@@ -10,8 +11,11 @@ pub const CONTEXT_BYTES_MAX: usize = 1024;
 /// What stays unsettled at most. Past it, what is undecided is redacted until its run ends.
 pub const HOLD_BYTES_MAX: usize = 512;
 
-const CARRY_VERSION: u8 = 1;
-const CARRY_HEAD_BYTES: usize = 4;
+const CARRY_VERSION: u8 = 2;
+const CARRY_HEAD_BYTES: usize = 5;
+/// In the place of a phase: no encoding goes on.
+const NO_PHASE: u8 = 255;
+const _: () = assert!(WINDOW_STEP_BYTES < NO_PHASE as usize);
 
 /// A piece of a field.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +47,7 @@ struct Carry<'a> {
     tail: Tail,
     rule: u16,
     context: &'a [u8],
-    cut: bool,
+    cut: Option<Cut>,
 }
 
 fn read_carry<'a>(piece: &Piece<'a>) -> Option<Carry<'a>> {
@@ -58,11 +62,13 @@ fn read_carry<'a>(piece: &Piece<'a>) -> Option<Carry<'a>> {
         tail,
         rule: u16::from_le_bytes([head[2], head[3]]),
         context,
-        cut: head[1] & 0x80 != 0,
+        cut: (head[1] & 0x80 != 0)
+            .then(|| Cut { phase: Some(usize::from(head[4])).filter(|phase| *phase < WINDOW_STEP_BYTES) }),
     })
 }
 
-fn write_carry(tail: Tail, rule: u16, text: &[u8]) -> Vec<u8> {
+/// `run` is where the last run begins if it was not over; `cut` is whether the text itself was the end of a longer one.
+fn write_carry(tail: Tail, rule: u16, text: &[u8], run: Option<isize>, cut: bool) -> Vec<u8> {
     let context = &text[text.len().saturating_sub(CONTEXT_BYTES_MAX)..];
     let kind = match tail {
         Tail::Closed => 0,
@@ -70,9 +76,12 @@ fn write_carry(tail: Tail, rule: u16, text: &[u8]) -> Vec<u8> {
         Tail::Value => 2,
         Tail::Pem => 3,
     };
-    let cut = if context.len() < text.len() { 0x80 } else { 0 };
+    let cut = if cut || context.len() < text.len() { 0x80 } else { 0 };
     let mut out = vec![CARRY_VERSION, kind | cut];
     out.extend(rule.to_le_bytes());
+    let from = (text.len() - context.len()) as isize;
+    let phase = run.filter(|run| *run <= from).map(|run| (from - run) as usize % WINDOW_STEP_BYTES);
+    out.push(phase.and_then(|phase| u8::try_from(phase).ok()).unwrap_or(NO_PHASE));
     out.extend(context);
     out
 }
@@ -84,9 +93,9 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
         Some(carry) => (carry.context.to_vec(), carry.cut),
         None if !piece.before.is_empty() => {
             let from = piece.before.len().saturating_sub(CONTEXT_BYTES_MAX);
-            (piece.before[from..].to_vec(), true)
+            (piece.before[from..].to_vec(), Some(Cut { phase: None }))
         }
-        None => (key_context(piece.key), false),
+        None => (key_context(piece.key), None),
     };
     let base = all.len();
     let whole;
@@ -99,11 +108,18 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
     };
     let text = Text::new(bytes, piece.last);
     let mut scan = scan(&text, switches, cut, 0);
-    if let Some(carry) = carry.filter(|carry| carry.tail != Tail::Closed) {
-        resume(&text, base, &carry, &mut scan.findings);
-    }
-    let (pending, trailing) = (scan.pending, scan.trailing);
-    settle(bytes, base, piece, scan.findings, pending, trailing)
+    let decided = match carry.filter(|carry| carry.tail != Tail::Closed) {
+        Some(carry) => resume(&text, base, &carry, &mut scan.findings),
+        None => base,
+    };
+    let open = Open {
+        decided,
+        pending: scan.pending.max(decided),
+        trailing: scan.trailing,
+        run: scan.encoding.filter(|(_, end)| *end == bytes.len()).map(|(from, _)| from),
+        cut: cut.is_some(),
+    };
+    settle(bytes, base, piece, scan.findings, &open)
 }
 
 /// A leaf under a key reads as an assignment to it.
@@ -114,8 +130,9 @@ fn key_context(key: &str) -> Vec<u8> {
     if fits { format!("\"{key}\": ").into_bytes() } else { Vec::new() }
 }
 
-/// Goes on with what was open at the end of the last piece.
-fn resume(text: &Text<'_>, base: usize, carry: &Carry<'_>, findings: &mut Vec<Finding>) {
+/// Goes on with what was open at the end of the last piece. Says how far that decides the text, whatever else may
+/// still begin in it.
+fn resume(text: &Text<'_>, base: usize, carry: &Carry<'_>, findings: &mut Vec<Finding>) -> usize {
     let (end, open) = match carry.tail {
         Tail::Pem => structure::pem_body(text, base),
         tail => {
@@ -129,16 +146,25 @@ fn resume(text: &Text<'_>, base: usize, carry: &Carry<'_>, findings: &mut Vec<Fi
         let confidence = crate::rules().get(usize::from(carry.rule)).map_or(900, |rule| rule.confidence);
         findings.push(Finding { start: base, end, rule: carry.rule, confidence, tail });
     }
+    end
 }
 
-fn settle(
-    bytes: &[u8],
-    base: usize,
-    piece: &Piece<'_>,
-    findings: Vec<Finding>,
+/// What the text left open.
+struct Open {
+    /// Up to here all is decided.
+    decided: usize,
+    /// From here on later text may change what was found.
     pending: usize,
+    /// Where the last run begins, or what is kept of it.
     trailing: usize,
-) -> Outcome {
+    /// Where the last encoded run begins if it was not over.
+    run: Option<isize>,
+    /// Whether the text begins in the middle of something.
+    cut: bool,
+}
+
+fn settle(bytes: &[u8], base: usize, piece: &Piece<'_>, findings: Vec<Finding>, open: &Open) -> Outcome {
+    let &Open { decided, pending, trailing, run, cut } = open;
     let len = bytes.len();
     if piece.last {
         let findings = placed(bytes, base, len, &normal(findings));
@@ -149,12 +175,12 @@ fn settle(
         .iter()
         .filter(|f| f.tail == Tail::Pem || (f.tail != Tail::Closed && f.end == len))
         .filter(|f| f.start <= pending && f.end >= base)
-        .max_by_key(|f| f.end)
+        .max_by_key(|f| (f.end, f.tail))
         .copied();
     let mut findings = normal(findings);
     let (mut settled, mut tail, mut rule) = match open {
         Some(open) => (open.end, open.tail, open.rule),
-        None => (pending.min(trailing).max(base), Tail::Closed, 0),
+        None => (pending.min(trailing).max(decided), Tail::Closed, 0),
     };
     if open.is_none() {
         for found in findings.iter().rev() {
@@ -173,7 +199,7 @@ fn settle(
         findings = normal(findings);
         (settled, tail) = (len, Tail::Run);
     }
-    let carry = write_carry(tail, rule, &bytes[..settled]);
+    let carry = write_carry(tail, rule, &bytes[..settled], run, cut);
     Outcome { findings: placed(bytes, base, settled, &findings), settled: settled - base, carry }
 }
 

@@ -255,6 +255,22 @@ fn scheme_gap(text: &Text<'_>, at: usize) -> Option<usize> {
     (start > at).then_some(start)
 }
 
+/// The whole of a Google credentials file of a user, in any escaping, given the place of its brace: its parts, however
+/// short, open something together.
+pub(crate) fn google_credentials(text: &Text<'_>, start: usize) -> Option<Range> {
+    let end = run_end(text, start, PART_BYTES_MAX, |b| b != b'}');
+    let body = text.slice(start, end);
+    let percent = body.windows(3).position(|three| three.eq_ignore_ascii_case(b"%7d")).map(|k| start + k + 3);
+    let end = match percent {
+        Some(end) => end,
+        None if text.at(end) == Some(b'}') => end + 1,
+        None => return None,
+    };
+    let has = |part: &[u8]| crate::value::contains(text.slice(start, end), part);
+    (has(b"client_secret") && has(b"refresh_token") && has(b"authorized_user"))
+        .then_some(Range { start, end })
+}
+
 /// `Basic <base64 of user:password>`; `at` is past the word.
 pub(crate) fn basic(text: &Text<'_>, at: usize) -> Option<Range> {
     let start = scheme_gap(text, at)?;

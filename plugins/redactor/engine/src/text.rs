@@ -29,7 +29,7 @@ impl<'a> Text<'a> {
     #[inline]
     pub fn at(&self, at: usize) -> Option<u8> {
         #[cfg(debug_assertions)]
-        STEPS.with(|steps| steps.set(steps.get() + 1));
+        count_steps(1);
         if at >= self.horizon.get() {
             return None;
         }
@@ -83,6 +83,12 @@ impl<'a> Text<'a> {
 #[cfg(debug_assertions)]
 thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts what is looked at by other ways than [`Text::at`].
+#[cfg(debug_assertions)]
+pub(crate) fn count_steps(bytes: usize) {
+    STEPS.with(|steps| steps.set(steps.get() + bytes as u64));
 }
 
 /// How many bytes matchers have looked at in this thread since the last call: what a test of linear time counts.

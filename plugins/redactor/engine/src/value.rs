@@ -1,6 +1,7 @@
 //! What an assigned value must not be: a placeholder, a reference, a number, a name in source code.
 
 use crate::random::{is_filler, is_random, shape};
+use crate::scan::says_example;
 
 /// Shortest value that counts as a secret.
 pub(crate) const VALUE_BYTES_MIN: usize = 8;
@@ -92,22 +93,25 @@ pub(crate) fn is_secret(value: &[u8], setting: Setting) -> bool {
     } else {
         value
     };
-    if value.len() < VALUE_BYTES_MIN || is_reference(value, setting) || is_number(value) || is_filler(value) {
-        return false;
-    }
-    let lower: Vec<u8> = value.iter().take(128).map(u8::to_ascii_lowercase).collect();
-    let random = is_random(value);
-    if EXACT.iter().any(|word| lower == word.as_bytes()) {
-        return false;
-    }
-    let standin = STANDINS.iter().any(|word| contains(&lower, word.as_bytes()));
-    if has_template(value) || (standin && !(random && is_long_random(value))) {
-        return false;
+    // Most values are source code or prose: how it looks is the cheaper question.
+    value.len() >= VALUE_BYTES_MIN
+        && looks_secret(value, setting)
+        && !(is_reference(value, setting) || is_number(value) || is_filler(value) || is_standin(value))
+}
+
+/// A cheap question before [`is_secret`]: whether there is anything in the value but letters and what binds words.
+/// Escapes may hide the rest, and a password may be words.
+pub(crate) fn may_be_secret(value: &[u8], setting: Setting) -> bool {
+    setting.password || value.contains(&b'%') || looks_secret(value, setting)
+}
+
+fn looks_secret(value: &[u8], setting: Setting) -> bool {
+    if is_random(value) {
+        return true;
     }
     let shape = shape(value);
     // Digits strewn among letters are no word, even where some of the letters read like one.
-    let strewn = shape.others == 0 && shape.digits >= 2 && shape.breaks >= 4 && value.len() >= 12;
-    if random || strewn {
+    if shape.others == 0 && shape.digits >= 2 && shape.breaks >= 4 && value.len() >= 12 {
         return true;
     }
     let alnum = shape.digits + shape.lowers + shape.uppers;
@@ -129,25 +133,34 @@ pub(crate) fn is_secret(value: &[u8], setting: Setting) -> bool {
     }
 }
 
+/// Whether it only holds the place of a value.
+fn is_standin(value: &[u8]) -> bool {
+    let lower: Vec<u8> = value.iter().take(128).map(u8::to_ascii_lowercase).collect();
+    let exact = EXACT.iter().any(|word| lower == word.as_bytes());
+    let says = || STANDINS.iter().any(|word| contains(&lower, word.as_bytes()));
+    let surely_not = || is_random(value) && is_long_random(value) && !says_example(value);
+    exact || has_template(value) || (says() && !surely_not())
+}
+
 /// Whether something is to be put in here: `${NAME}`, `$(name)`, `{{ name }}`, `#{name}`, `<name>`, `%(name)s`. A brace
 /// alone is only a sign in a password.
 fn has_template(value: &[u8]) -> bool {
-    const PAIRS: &[(&[u8], u8)] = &[
-        (b"${", b'}'),
-        (b"$(", b')'),
-        (b"{{", b'}'),
-        (b"#{", b'}'),
-        (b"@{", b'}'),
-        (b"<", b'>'),
-        (b"%(", b')'),
-        (b"%{", b'}'),
+    const PAIRS: &[(&[u8], &[u8])] = &[
+        (b"${", b"}"),
+        (b"$(", b")"),
+        (b"{{", b"}}"),
+        (b"#{", b"}"),
+        (b"@{", b"}"),
+        (b"<", b">"),
+        (b"%(", b")"),
+        (b"%{", b"}"),
     ];
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_-. ()|'\"[]:,/&$".contains(&byte);
     let paired = PAIRS.iter().any(|(open, close)| {
         value.windows(open.len()).enumerate().filter(|(_, window)| window == open).any(|(at, _)| {
             let body = &value[at + open.len()..];
-            body.iter()
-                .position(|b| b == close)
+            body.windows(close.len())
+                .position(|window| window == *close)
                 .is_some_and(|end| end > 0 && body[..end].iter().all(|b| inner(*b)))
         })
     });
@@ -213,5 +226,7 @@ fn is_number(value: &[u8]) -> bool {
 }
 
 pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    // The first byte seldom agrees: the rest is compared where it does.
+    let Some((first, rest)) = needle.split_first() else { return true };
+    haystack.windows(needle.len()).any(|window| window[0] == *first && window[1..] == *rest)
 }

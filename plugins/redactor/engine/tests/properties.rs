@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Random, expand, table};
+use common::{Random, base64, expand, hex, table};
 use proptest::prelude::*;
 use redactor_engine::{HOLD_BYTES_MAX, Piece, Switches, scan_piece, scan_text};
 
@@ -86,12 +86,20 @@ fn traffic(seed: u64) -> String {
         "datadog ",
         "x",
         "\u{1f600}",
+        "/",
+        "+a/",
     ];
     let rows = table();
     let mut random = Random(seed);
     let mut out = String::new();
     for _ in 0..random.below(14) + 2 {
-        if random.below(3) == 0 {
+        if random.below(9) == 0 {
+            let at = random.below(900);
+            let secret = expand("API_TOKEN=<a-z0-9*20>", seed);
+            out.push_str(&base64(
+                letter(1000, at, if random.below(2) == 0 { &secret } else { "" }).as_bytes(),
+            ));
+        } else if random.below(3) == 0 {
             let row = &rows[random.below(rows.len())];
             out.push_str(&expand(&row.examples[random.below(row.examples.len())], seed));
         } else {
@@ -186,6 +194,79 @@ fn the_work_grows_with_the_length_of_the_text() {
         // Four times the text: four times the work, with room for what happens once.
         assert!(long <= short * 5 + 20_000, "{piece}: {short} steps, then {long}");
         assert!(long <= 4_000 * 800, "{piece}: {long} steps for 4,000 bytes");
+    }
+}
+
+/// Text of this many bytes with a secret in it at `at`, and one without.
+fn letter(bytes: usize, at: usize, secret: &str) -> String {
+    let prose = "We walked along the river and spoke of other things, as one does. ".repeat(bytes / 60 + 2);
+    format!("{} {secret} {}", &prose[..at], &prose[at..bytes])
+}
+
+#[test]
+fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
+    let token = expand("ghp_<A-Za-z0-9*36>", 9);
+    for at in [0, 335, 1000, 1900] {
+        for encode in [base64, hex] {
+            let encoded = encode(letter(2000, at, &token).as_bytes());
+            let before = encode(letter(2000, at, "").as_bytes()[..at].as_ref()).len();
+            for text in [format!("blob: {encoded} end"), format!("see /{encoded}"), encoded.clone()] {
+                let mask = whole(text.as_bytes(), "");
+                let from = text.find(&encoded[..40]).unwrap();
+                let inside = from + before..from + before + encode(token.as_bytes()).len();
+                assert!(mask[inside].iter().all(|hidden| *hidden), "{at}: {}", shown(text.as_bytes(), &mask));
+                for size in [11, 300] {
+                    let pieces = streamed(text.as_bytes(), "", || size);
+                    let differs = mask.iter().zip(&pieces).position(|(whole, piece)| whole != piece);
+                    let spans = |mask: &[bool]| {
+                        mask.iter()
+                            .enumerate()
+                            .filter(|(k, hidden)| **hidden != (*k > 0 && mask[k - 1]))
+                            .map(|(k, _)| k)
+                            .collect::<Vec<_>>()
+                    };
+                    assert_eq!(
+                        differs,
+                        None,
+                        "{at} {size} {} {:?} {:?}",
+                        text.len(),
+                        spans(&mask),
+                        spans(&pieces)
+                    );
+                }
+            }
+        }
+    }
+    let harmless = base64(letter(4000, 0, "").as_bytes());
+    assert!(whole(harmless.as_bytes(), "").iter().all(|hidden| !hidden));
+}
+
+#[test]
+fn long_encodings_cost_what_their_length_says() {
+    for text in [
+        "password=",
+        "We walked along the river. ",
+        "eyJhbGciOiJ9.",
+        "-----BEGIN PRIVATE KEY-----",
+        "%3d%22",
+        "key ",
+    ] {
+        for encode in [
+            base64,
+            hex,
+            |bytes: &[u8]| base64(base64(bytes).as_bytes()),
+            |bytes: &[u8]| hex(hex(bytes).as_bytes()),
+        ] {
+            let steps = |len: usize| {
+                let text = encode(text.repeat(len / text.len()).as_bytes());
+                redactor_engine::take_steps();
+                scan_text(text.as_bytes(), &Switches { strict: true, ..Switches::default() });
+                (redactor_engine::take_steps(), text.len() as u64)
+            };
+            let ((short, _), (long, bytes)) = (steps(4_000), steps(16_000));
+            assert!(long <= short * 5 + 20_000, "{text}: {short} steps, then {long}");
+            assert!(long <= bytes * 800, "{text}: {long} steps for {bytes} bytes");
+        }
     }
 }
 

@@ -110,3 +110,38 @@ fn ordinary_text_is_left_alone() {
         assert_eq!(found_by(text, &Switches::default()), Vec::<&str>::new(), "{text}");
     }
 }
+
+#[test]
+fn samples_are_left_alone_and_what_only_begins_like_one_is_not() {
+    let alphabet = "abcdefghijklmnopqrstuvwxyz";
+    let drawn = expand("<A-Za-z0-9*26>", 4);
+    for (before, after) in [
+        ("sk_live_", "123456"),
+        ("the key is ", "0123456789"),
+        ("api_token = \"", "0123456789\""),
+        ("glpat-", "EXAMPLE"),
+    ] {
+        assert_eq!(found_by(&format!("{before}{alphabet}{after}"), &Switches::default()), Vec::<&str>::new());
+    }
+    for text in
+        [format!("sk_live_{drawn}"), format!("api_token = \"{drawn}\""), format!("fake {drawn} key {drawn}")]
+    {
+        assert_eq!(found_by(&text, &Switches::default()).len(), 1, "{text}");
+    }
+    // Names that say there is nothing to hide.
+    for name in ["nonMatchingToken", "fake_key", "csrf token"] {
+        assert_eq!(found_by(&format!("{name} {drawn}"), &Switches::default()), Vec::<&str>::new(), "{name}");
+    }
+    // A password may be anything.
+    assert_eq!(
+        found_by(&format!("DB_PASSWORD={alphabet}-{}", &drawn[..8]), &Switches::default()),
+        ["assigned-password"]
+    );
+}
+
+#[test]
+fn a_token_cut_short_of_its_checksum_is_still_a_finding_but_less_sure() {
+    let text = expand("ghp_<A-Za-z0-9*36>", 3);
+    let found = scan_text(text.as_bytes(), &Switches::default());
+    assert_eq!((found.len(), found[0].confidence), (1, 840));
+}

@@ -98,3 +98,22 @@ fn alphabet(class: &str) -> Vec<char> {
     }
     out
 }
+
+/// Base64 of bytes, without padding.
+pub fn base64(bytes: &[u8]) -> String {
+    const SET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for group in bytes.chunks(3) {
+        let word =
+            group.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for k in 0..=group.len() {
+            out.push(char::from(SET[(word >> (18 - 6 * k) & 63) as usize]));
+        }
+    }
+    out
+}
+
+/// Hex of bytes.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

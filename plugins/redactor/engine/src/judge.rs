@@ -1,0 +1,287 @@
+//! The second pass: long runs of token characters, judged by how they look and by the words before them.
+
+use crate::classes::{BLOCK_BYTES, Kinds, block_before, block_from, bound_bytes, core_bytes, low_bits};
+use crate::decode;
+use crate::random::{self, is_random, is_very_random};
+use crate::rules::{Builtin, builtin};
+use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
+use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, extend, made_up, says_example, scan};
+use crate::text::{SIGHT_BYTES, Text};
+
+/// How far inside a longer run a part of it may begin to be judged by itself.
+const INSIDE_BYTES_MAX: usize = 64;
+/// How much of the last run counts as undecided by itself; what matchers have begun in it counts anyway.
+const TRAILING_BYTES_MAX: usize = 256;
+
+impl Scan<'_, '_> {
+    /// Finds the runs: a bit a byte, and bit arithmetic on 64 of them.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    pub fn runs(&mut self) {
+        let bytes = self.text.bytes;
+        self.text.look_everywhere();
+        if let Some(cut) = self.cut {
+            // What the text begins in the middle of was judged when its beginning was there, but for the windows of an
+            // encoding that goes on.
+            self.wide_until = bytes.iter().take_while(|byte| is_run_byte(**byte)).count();
+            if let (Some(phase), true) = (cut.phase, self.depth < DEPTH_MAX) {
+                let run = Encoded { until: padded(bytes, 0, self.wide_until), end: self.wide_until };
+                self.encoding = Some((-(phase as isize), run.until));
+                self.windows((WINDOW_STEP_BYTES - phase) % WINDOW_STEP_BYTES, run);
+            }
+        }
+        // How many bytes right before the block belong to a run.
+        let mut open = 0;
+        let (blocks, _) = bytes.as_chunks::<BLOCK_BYTES>();
+        for (number, block) in blocks.iter().enumerate() {
+            open = self.block(number * BLOCK_BYTES, core_bytes(block), open);
+        }
+        let at = blocks.len() * BLOCK_BYTES;
+        // Zeros follow the text, so that its last run ends like the others.
+        self.block(at, core_bytes(&block_from(bytes, at)), open);
+        if !self.text.closed() {
+            let bound = |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"'`".contains(byte);
+            let trailing = bytes.iter().rev().take(TRAILING_BYTES_MAX).take_while(bound).count();
+            self.trailing = bytes.len() - trailing;
+        }
+    }
+
+    /// Judges the long runs that end in the block, and counts the bytes of one that goes on.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    #[inline]
+    fn block(&mut self, at: usize, core: u64, open: usize) -> usize {
+        if core == u64::MAX {
+            return open + BLOCK_BYTES;
+        }
+        let head = core.trailing_ones() as usize;
+        if open + head >= RUN_BYTES_MIN {
+            self.long_run(at - open, at + head);
+        }
+        let goes_on = core.leading_ones() as usize;
+        let inner = core & !low_bits(head) & low_bits(BLOCK_BYTES - goes_on);
+        let mut starts = sixteen_in_a_row(inner);
+        while starts != 0 {
+            let start = starts.trailing_zeros() as usize;
+            let end = start + (inner >> start).trailing_ones() as usize;
+            self.long_run(at + start, at + end);
+            starts &= !low_bits(end);
+        }
+        goes_on
+    }
+
+    /// Judges one long run: the first of a longer one with its punctuation, the others by themselves.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    #[inline(never)]
+    fn long_run(&mut self, core_start: usize, core_end: usize) {
+        let bytes = self.text.bytes;
+        if (self.cut.is_some() && core_start == 0) || !random::may_be_random(bytes, core_start, core_end) {
+            return;
+        }
+        let (mut start, mut end) = (core_start, core_end);
+        if core_start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at])) {
+            start -= bound_bytes(&block_before(bytes, core_start)).leading_ones() as usize;
+            let further = start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at]) && bytes[at] != b'=');
+            if core_start - start == INSIDE_BYTES_MAX && further {
+                // Deep inside of base64: the words before it would be more of the same.
+                return;
+            }
+        }
+        let first = core_start >= self.wide_until;
+        if !first {
+            start = core_start;
+        } else {
+            while end < bytes.len() && is_run_byte(bytes[end]) {
+                end += 1;
+            }
+            self.wide_until = end;
+        }
+        if end == bytes.len() && !self.text.closed() && end - start < SIGHT_BYTES {
+            self.pending = self.pending.min(start);
+        }
+        // What stands after an `=` is a value of its own.
+        if first || bytes[core_start - 1] == b'=' {
+            self.encoded(start, self.wide_until);
+        }
+        while end > core_end && b".=~/".contains(&bytes[end - 1]) {
+            end -= 1;
+        }
+        if (start, end) == (core_start, core_end) || !self.judge(start, end) {
+            self.judge(core_start, core_end);
+        }
+        if self.text.take_peeked() {
+            self.pending = self.pending.min(start);
+        }
+    }
+
+    /// Whether the run is a finding.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    fn judge(&mut self, whole_from: usize, to: usize) -> bool {
+        let bytes = self.text.bytes;
+        let first = random::kinds_of(bytes, whole_from, to.min(whole_from + BLOCK_BYTES));
+        let from = glued(bytes, whole_from, to, &first);
+        let value = &bytes[from..to];
+        if value.len() < RUN_BYTES_MIN {
+            return false;
+        }
+        let random = if from == whole_from { random::is_random_run(value, first) } else { is_random(value) };
+        let uuid = runs::is_uuid(value);
+        if !random && !uuid {
+            return false;
+        }
+        let mut context = runs::context(self.text, from);
+        if from != whole_from {
+            context.keyword_gap = context.keyword_gap.or(Some(1));
+        }
+        let gap = context.keyword_gap.map_or(0, |gap| gap.min(from));
+        let says = (random || !uuid) && runs::keyword_says_so(value, &context, &bytes[from - gap..from]);
+        let rule =
+            runs::service_rule(self.text, from, to, &context, |rule| self.switches.runs(usize::from(rule)))
+                .or_else(|| says.then(|| builtin(Builtin::NearKeyword)).flatten())
+                .or_else(|| {
+                    (self.switches.strict && is_very_random(value))
+                        .then(|| builtin(Builtin::Entropy))
+                        .flatten()
+                });
+        let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
+        // As above: what decides about a long run stands in its beginning.
+        let value = &value[..value.len().min(random::LOOK_BYTES_MAX)];
+        if says_example(value) || (Some(rule) == builtin(Builtin::NearKeyword) && made_up(value)) {
+            return false;
+        }
+        let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
+        let to = if says && prose { symbols_end(self.text, from, to) } else { to };
+        if to - from >= SIGHT_BYTES {
+            self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
+        } else {
+            self.push(rule, from, to, Tail::Closed);
+        }
+        true
+    }
+
+    /// A run of base64 or hex that hides a secret: the whole run is the finding, or what is left of it from the window
+    /// in which the secret stands. A long run is read in windows that overlap by half, so what is found, and how much
+    /// must be seen to find it, does not depend on where the run ends.
+    fn encoded(&mut self, start: usize, end: usize) {
+        let run = Encoded { until: padded(self.text.bytes, start, end), end };
+        if self.depth >= DEPTH_MAX || run.until - start < ENCODED_BYTES_MIN {
+            return;
+        }
+        // A path before it may have shifted it.
+        let shifts = if self.text.bytes[start].is_ascii_alphanumeric() { 1 } else { 4 };
+        if !(0..shifts).any(|shift| self.window(start + shift, start, run)) {
+            self.encoding = Some((start as isize, run.until));
+            self.windows(start + WINDOW_STEP_BYTES, run);
+        }
+    }
+
+    /// The windows of a run from the second on, or of one that the text begins in the middle of.
+    fn windows(&mut self, first: usize, run: Encoded) {
+        let open = run.until == self.text.len() && !self.text.closed();
+        let mut from = first;
+        // What is left is in the window before, unless the text ends too early to say so.
+        while from < run.until && (open || run.until - from > WINDOW_BYTES - WINDOW_STEP_BYTES) {
+            if open && run.until - from < WINDOW_BYTES {
+                self.pending = self.pending.min(from);
+                return;
+            }
+            if (0..4).any(|shift| self.window(from + shift, from, run)) {
+                self.encoding = None;
+                return;
+            }
+            from += WINDOW_STEP_BYTES;
+        }
+    }
+
+    /// Looks at one window; a secret in it makes all from `mark` on a finding.
+    fn window(&mut self, from: usize, mark: usize, run: Encoded) -> bool {
+        let chars = &self.text.bytes[from..run.until.min(from + WINDOW_BYTES)];
+        // Most runs do not begin with printable bytes: a short look first.
+        let hex = decode::begins_as_hex(chars);
+        if chars.len() < ENCODED_BYTES_MIN || (!hex && !decode::begins_as_base64(chars)) {
+            return false;
+        }
+        let hex = hex && chars.iter().all(u8::is_ascii_hexdigit);
+        let decoded = |chars: &[u8]| {
+            let bytes = if hex { decode::hex(&chars[..chars.len() & !1]) } else { decode::base64(chars) };
+            bytes.filter(|bytes| decode::is_text(bytes))
+        };
+        if decoded(&chars[..ENCODED_BYTES_MIN]).is_none() {
+            return false;
+        }
+        let Some(decoded) = decoded(chars) else { return false };
+        let inner = Text::new(&decoded, true);
+        let found = scan(&inner, self.switches, None, self.depth + 1).findings;
+        let Some(best) = found.iter().max_by_key(|found| found.confidence) else { return false };
+        let tail = if run.end - mark >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
+        self.add(Finding { start: mark, end: run.end, tail, ..*best });
+        true
+    }
+}
+
+/// Where a run ends.
+#[derive(Debug, Clone, Copy)]
+struct Encoded {
+    /// Past its padding: what follows an `=` is encoded by itself.
+    until: usize,
+    /// Past all that is redacted with it.
+    end: usize,
+}
+
+fn padded(bytes: &[u8], start: usize, end: usize) -> usize {
+    let run = &bytes[start..end];
+    let sign = run.iter().position(|byte| *byte == b'=').unwrap_or(run.len());
+    start + sign + run[sign..].iter().take_while(|byte| **byte == b'=').count()
+}
+
+/// Shortest run that is decoded: eighteen bytes of base64, twelve of hex.
+const ENCODED_BYTES_MIN: usize = 24;
+/// How much of a run is decoded at once: what a matcher sees, and less than a stream holds back.
+const WINDOW_BYTES: usize = SIGHT_BYTES;
+/// From one window to the next: a multiple of the four characters of base64.
+pub(crate) const WINDOW_STEP_BYTES: usize = WINDOW_BYTES / 2;
+
+/// A bit for each place where sixteen bits or more are set.
+#[inline]
+fn sixteen_in_a_row(mut bits: u64) -> u64 {
+    const { assert!(RUN_BYTES_MIN == 16) };
+    for shift in [1, 2, 4, 8] {
+        bits &= bits >> shift;
+    }
+    bits
+}
+
+/// In prose a token ends with a space: the symbols in it, and what follows them, are its part.
+fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
+    text.look_from(from);
+    let mut end = to;
+    while text.at(end).is_some_and(|b| is_run_byte(b) || b"#$@*!%^&|:".contains(&b)) {
+        end += 1;
+    }
+    text.look_everywhere();
+    while end > to && b".:!".contains(&text.bytes[end - 1]) {
+        end -= 1;
+    }
+    end
+}
+
+/// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
+fn glued(bytes: &[u8], start: usize, end: usize, first: &Kinds) -> usize {
+    const GLUE: &[&[u8]] = &[b"token", b"secret", b"key", b"access", b"private", b"password"];
+    let head = &bytes[start..end.min(start + GLUE_BYTES_MAX)];
+    // Hex and most other runs have no punctuation at all.
+    let mut marks = !first.alnum() & low_bits(head.len());
+    while marks != 0 {
+        let at = 63 - marks.leading_zeros() as usize;
+        marks &= low_bits(at);
+        let ends = |word: &&[u8]| {
+            let from = at.checked_sub(word.len());
+            from.and_then(|from| head.get(from..at)).is_some_and(|name| name.eq_ignore_ascii_case(word))
+        };
+        if b"-_=.".contains(&head[at]) && GLUE.iter().any(ends) {
+            return start + at + 1;
+        }
+    }
+    start
+}
+
+/// How far into a run its name may reach.
+const GLUE_BYTES_MAX: usize = 41;
