@@ -48,14 +48,26 @@ fn logs(bytes: usize) -> String {
         let (id, other) = (spread(line), spread(line ^ 0xffff));
         let at = format!("2026-11-20T13:{:02}:{:02}.{:03}Z", line / 60 % 60, line % 60, line % 1000);
         match line % 4 {
-            0 => format!("{at} INFO gateway request id={id:016x} status=200 bytes={} path=/v1/chat\n", id % 9000),
+            0 => format!(
+                "{at} INFO gateway request id={id:016x} status=200 bytes={} path=/v1/chat\n",
+                id % 9000
+            ),
             1 => format!(
                 "{at} DEBUG store trace={:08x}-{:04x}-4{:03x}-a{:03x}-{:012x} commit took {} µs\n",
-                id >> 32, id & 0xffff, other & 0xfff, other >> 12 & 0xfff, other >> 16, id % 900
+                id >> 32,
+                id & 0xffff,
+                other & 0xfff,
+                other >> 12 & 0xfff,
+                other >> 16,
+                id % 900
             ),
             2 => format!(
                 "10.0.{}.{} - - [20/Nov/2026:13:15:{:02} +0000] \"POST /v1/responses HTTP/1.1\" 200 {} \"-\" \"client/1.{}\"\n",
-                id % 256, other % 256, line % 60, id % 90_000, line % 20
+                id % 256,
+                other % 256,
+                line % 60,
+                id % 90_000,
+                line % 20
             ),
             _ => format!(
                 "{}\n",
