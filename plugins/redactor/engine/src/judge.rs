@@ -161,13 +161,19 @@ impl Scan<'_, '_> {
     /// in which the secret stands. A long run is read in windows that overlap by half, so what is found, and how much
     /// must be seen to find it, does not depend on where the run ends.
     fn encoded(&mut self, start: usize, end: usize) {
-        let run = Encoded { until: padded(self.text.bytes, start, end), end };
-        if self.depth >= DEPTH_MAX || run.until - start < ENCODED_BYTES_MIN {
+        let bytes = self.text.bytes;
+        if self.depth >= DEPTH_MAX || end - start < ENCODED_BYTES_MIN {
             return;
         }
         // A path before it may have shifted it.
-        let shifts = if self.text.bytes[start].is_ascii_alphanumeric() { 1 } else { 4 };
-        if !(0..shifts).any(|shift| self.window(start + shift, start, run)) {
+        let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { 4 };
+        let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
+        // Most runs are short and do not begin with printable bytes. A short one is all in its first window.
+        if !begins && end - start < WINDOW_BYTES {
+            return;
+        }
+        let run = Encoded { until: padded(bytes, start, end), end };
+        if !(begins && (0..shifts).any(|shift| self.window(start + shift, start, run))) {
             self.encoding = Some((start as isize, run.until));
             self.windows(start + WINDOW_STEP_BYTES, run);
         }
@@ -194,11 +200,10 @@ impl Scan<'_, '_> {
     /// Looks at one window; a secret in it makes all from `mark` on a finding.
     fn window(&mut self, from: usize, mark: usize, run: Encoded) -> bool {
         let chars = &self.text.bytes[from..run.until.min(from + WINDOW_BYTES)];
-        // Most runs do not begin with printable bytes: a short look first.
-        let hex = decode::begins_as_hex(chars);
-        if chars.len() < ENCODED_BYTES_MIN || (!hex && !decode::begins_as_base64(chars)) {
+        if chars.len() < ENCODED_BYTES_MIN || !begins_as_text(chars) {
             return false;
         }
+        let hex = decode::begins_as_hex(chars);
         let hex = hex && chars.iter().all(u8::is_ascii_hexdigit);
         let decoded = |chars: &[u8]| {
             let bytes = if hex { decode::hex(&chars[..chars.len() & !1]) } else { decode::base64(chars) };
@@ -215,6 +220,11 @@ impl Scan<'_, '_> {
         self.add(Finding { start: mark, end: run.end, tail, ..*best });
         true
     }
+}
+
+/// A short look before a longer one.
+fn begins_as_text(chars: &[u8]) -> bool {
+    decode::begins_as_hex(chars) || decode::begins_as_base64(chars)
 }
 
 /// Where a run ends.
