@@ -87,8 +87,9 @@ impl Asked {
         let room = self.tokens_max.map_or(usize::MAX, |tokens| {
             usize::try_from(tokens).unwrap_or(usize::MAX).saturating_mul(TOKEN_BYTES)
         });
-        // A server that leaks keeps to no limit.
-        let room = if matches!(behaviour, Behaviour::Leak(_)) { usize::MAX } else { room };
+        // A server that leaks or floods keeps to no limit.
+        let unbound = matches!(behaviour, Behaviour::Leak(_) | Behaviour::Flood(_));
+        let room = if unbound { usize::MAX } else { room };
         let cut = text.len() > room;
         text.truncate(text.floor_char_boundary(room));
         let called = tool.as_ref().map_or(0, |(_, arguments)| arguments.to_string().len());
