@@ -14,8 +14,11 @@ const SOURCES: [&str; 8] = [
     include_str!("../../docs/ARCHITECTURE.md"),
 ];
 
+/// Makes text of one kind, of about so many bytes.
+pub type Text = fn(usize) -> String;
+
 /// The kinds of text, by themselves.
-pub const KINDS: [(&str, fn(usize) -> String); 3] = [("code", code), ("JSON", chat), ("logs", logs)];
+pub const KINDS: [(&str, Text); 3] = [("code", code), ("JSON", chat), ("logs", logs)];
 
 /// About `bytes` bytes, a third each of code, JSON and logs, whatever the size.
 pub fn mix(bytes: usize) -> String {
