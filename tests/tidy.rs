@@ -222,8 +222,11 @@ fn unsafe_stands_in_named_files() {
     homes.remove("tests/tidy.rs");
     // One in the host, with its proof; one in the guests, where unsafe code can harm its own instance alone; one that
     // no guest has: the redactor run natively, for tests and benches, asks for instructions that its target always has.
-    let named =
-        ["host/plugin/src/cache/load.rs", "plugins/kit/src/bump.rs", "plugins/redactor/engine/src/classes.rs"];
+    let named = [
+        "host/plugin/src/cache/load.rs",
+        "plugins/kit/src/bump.rs",
+        "plugins/redactor/engine/src/classes.rs",
+    ];
     assert_eq!(homes, named.map(str::to_owned).into());
 }
 

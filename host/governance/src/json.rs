@@ -260,9 +260,13 @@ impl Walk<'_> {
         let mut text = String::new();
         loop {
             let run = self.at;
-            while !matches!(self.bytes.get(self.at), None | Some(b'"' | b'\\' | 0..=0x1f)) {
-                self.at += 1;
+            let rest = &self.bytes[run..];
+            let mut length = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            // Folded and not searched: this way it is done many bytes at a time, and there is seldom one.
+            if rest[..length].iter().fold(false, |found, byte| found | (*byte < 0x20)) {
+                length = rest.iter().position(|byte| *byte < 0x20).unwrap_or(length);
             }
+            self.at += length;
             text.push_str(&self.raw[run..self.at]);
             match self.bytes.get(self.at) {
                 Some(b'"') => {

@@ -301,7 +301,8 @@ impl Scan<'_> {
             return Err(Blocked::ByPolicy(done.sure));
         }
         // The last look: known values pass nowhere, whatever policy says of findings.
-        if self.guard.finds_secret(record.as_bytes()) || self.guard.finds_secret(wire.as_bytes()) {
+        let survives = |text: &str| self.guard.finds_secret(text.as_bytes());
+        if survives(&record) || (wire != record && survives(&wire)) {
             return Err(Blocked::Survivor);
         }
         Ok(Scanned {
