@@ -11,6 +11,9 @@ pub const CONTEXT_BYTES_MAX: usize = 1024;
 /// What stays unsettled at most. Past it, what is undecided is redacted until its run ends.
 pub const HOLD_BYTES_MAX: usize = 512;
 
+/// So near to where the context was cut, the words and edges that decide are not all there.
+const CUT_EDGE_BYTES: usize = 128;
+
 const CARRY_VERSION: u8 = 2;
 const CARRY_HEAD_BYTES: usize = 5;
 /// In the place of a phase: no encoding goes on.
@@ -108,6 +111,11 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
     };
     let text = Text::new(bytes, piece.last);
     let mut scan = scan(&text, switches, cut, 0);
+    if cut.is_some() && base >= CONTEXT_BYTES_MAX {
+        // What begins where the context was cut begins there by accident. Were it true, it would have been open all the
+        // while, and the carry would say so.
+        scan.findings.retain(|found| found.start > CUT_EDGE_BYTES || found.end <= base);
+    }
     let decided = match carry.filter(|carry| carry.tail != Tail::Closed) {
         Some(carry) => resume(&text, base, &carry, &mut scan.findings),
         None => base,
@@ -182,15 +190,24 @@ fn settle(bytes: &[u8], base: usize, piece: &Piece<'_>, findings: Vec<Finding>, 
         Some(open) => (open.end, open.tail, open.rule),
         None => (pending.min(trailing).max(decided), Tail::Closed, 0),
     };
+    let inside = |at: usize| at < len && bytes[at] & 0xc0 == 0x80;
+    let certain = settled;
     if open.is_none() {
+        // Not behind what is decided: a finding that was resumed is told of here or nowhere.
         for found in findings.iter().rev() {
-            if (base..settled).contains(&found.start) && found.end > settled {
+            if (decided..settled).contains(&found.start) && found.end > settled {
                 settled = found.start;
             }
         }
-        let inside = |at: usize| at < len && bytes[at] & 0xc0 == 0x80;
         let back = (0..4).find(|back| settled < base + back || !inside(settled - back)).unwrap_or_default();
         settled = settled.saturating_sub(back).max(base);
+    }
+    // A finding that is certain is held back for what may still join it, but no longer than anything else.
+    while len - settled > HOLD_BYTES_MAX {
+        let crosses =
+            |f: &&Finding| f.start < certain && f.start <= settled && settled < f.end && f.end < len;
+        let Some(end) = findings.iter().filter(crosses).map(|f| f.end).max() else { break };
+        settled = (end..len).find(|at| !inside(*at)).unwrap_or(len);
     }
     if len - settled > HOLD_BYTES_MAX {
         // Nothing stays undecided for longer than this: it is redacted, and what follows of its run.

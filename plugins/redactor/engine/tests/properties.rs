@@ -109,6 +109,22 @@ fn traffic(seed: u64) -> String {
     out
 }
 
+/// Found by the property below: a resumed finding that a later one crossed was forgotten; one that was certain was
+/// held back until everything behind it was redacted with it; one began, by accident, where the context was cut.
+#[test]
+fn what_was_found_once() {
+    for (seed, size) in [
+        (4_342_182_705_479_404_290, 73),
+        (16_520_762_036_848_191_730, 77),
+        (3_375_954_412_660_221_572, 13),
+        (6_795_136_258_072_461_454, 1),
+    ] {
+        let (text, mut random) = (traffic(seed), Random(seed ^ 0xabcd));
+        let pieces = streamed(text.as_bytes(), "content", || random.below(size) + 1);
+        assert!(whole(text.as_bytes(), "content") == pieces, "{seed}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
