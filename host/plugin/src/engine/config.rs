@@ -31,7 +31,8 @@ const INSTANCE_BYTES_MAX: usize = 8 << 20;
 /// kept, such a text cost 4 % more, and small ones the same.
 const KEEP_RESIDENT_BYTES: usize = 4 << 20;
 
-/// Where an instance's memory comes from.
+/// Where an instance's memory comes from. Measured (docs/performance.md): a pooled instance routes in 17 µs and a
+/// mapped one in 38, and with two threads in 18 and 117.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
     /// Mapped for each instance, unmapped after it.
