@@ -362,6 +362,20 @@ pub struct PluginFaultRecord {
     pub consequence: String,
 }
 
+impl PluginFaultRecord {
+    /// The record of `plugin`'s failure, where there was one.
+    pub fn of(
+        call: u64,
+        attempt: u32,
+        plugin: &PluginRef,
+        code: Option<FaultCode>,
+        consequence: &str,
+    ) -> Option<PluginFaultRecord> {
+        let (plugin, consequence) = (plugin.clone(), consequence.to_owned());
+        Some(PluginFaultRecord { call, attempt, plugin, code: code?, consequence })
+    }
+}
+
 /// Payload of `Escalation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {

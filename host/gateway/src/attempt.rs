@@ -241,13 +241,7 @@ impl Attempt<'_> {
         code: Option<sluice_core::FaultCode>,
         consequence: &str,
     ) -> Option<EventDraft> {
-        let record = PluginFaultRecord {
-            call: self.call,
-            attempt: self.number,
-            plugin: plugin.clone(),
-            code: code?,
-            consequence: consequence.to_owned(),
-        };
+        let record = PluginFaultRecord::of(self.call, self.number, plugin, code, consequence)?;
         Some(self.draft(EventKind::PluginFault, &record))
     }
 

@@ -40,7 +40,7 @@ impl Run {
         let body = admit::messages(policy, &request);
         let facts = admit::facts(policy, &request, &body);
         let attempts_max = policy.governance.escalation.attempts_max.max(1);
-        let mut pending = self.scan_events(call, request.role, request.stage, labels);
+        let mut pending = self.scan_events(request.role, request.stage, labels);
         pending.extend(self.refresh_health(request.role, request.stage).await);
         let mut earlier: Vec<EarlierAttempt> = Vec::new();
         let mut summaries: Vec<AttemptSummary> = Vec::new();

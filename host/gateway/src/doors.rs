@@ -67,13 +67,7 @@ impl Run {
         let mut notes = Vec::new();
         if let Some(applied) = applied {
             notes.push(Note::new(EventKind::RedactionApplied, None, Some(stage), &applied));
-            let fault = fault_of(&applied.answer).map(|code| PluginFaultRecord {
-                call: 0,
-                attempt: 0,
-                plugin: applied.plugin,
-                code,
-                consequence: "blocked".to_owned(),
-            });
+            let fault = PluginFaultRecord::of(0, 0, &applied.plugin, fault_of(&applied.answer), "blocked");
             notes.extend(fault.map(|fault| Note::new(EventKind::PluginFault, None, Some(stage), &fault)));
         }
         (notes, scanned.map(|scanned| scanned.record))

@@ -57,7 +57,7 @@ impl Run {
             state.probed(&id, &probed);
             state.health.insert(id, health(&probed));
         });
-        let mut drafts = self.scan_events(0, role, stage, found);
+        let mut drafts = self.scan_events(role, stage, found);
         drafts.extend(self.probe_events(role, stage, probed));
         drafts
     }
@@ -65,7 +65,6 @@ impl Run {
     /// What was found in texts that stand in the record alone; where a scan failed, that too.
     pub(crate) fn scan_events(
         &self,
-        call: u64,
         role: Role,
         stage: Stage,
         found: impl IntoIterator<Item = RedactionApplied>,
@@ -73,13 +72,9 @@ impl Run {
         let mut drafts = Vec::new();
         for applied in found {
             drafts.push(self.draft(EventKind::RedactionApplied, role, stage, &applied));
-            let fault = fault_of(&applied.answer).map(|code| PluginFaultRecord {
-                call,
-                attempt: 0,
-                plugin: applied.plugin.clone(),
-                code,
-                consequence: "dropped".into(),
-            });
+            let code = fault_of(&applied.answer);
+            let fault =
+                PluginFaultRecord::of(applied.call, applied.attempt, &applied.plugin, code, "dropped");
             drafts.extend(fault.map(|fault| self.draft(EventKind::PluginFault, role, stage, &fault)));
         }
         drafts
@@ -87,13 +82,8 @@ impl Run {
 
     fn probe_events(&self, role: Role, stage: Stage, probed: HealthProbed) -> Vec<EventDraft> {
         let judged = probed.rounds.iter().find_map(|round| fault_of(&round.judgement));
-        let fault = fault_of(&probed.plan).or(judged).map(|code| PluginFaultRecord {
-            call: 0,
-            attempt: 0,
-            plugin: probed.plugin.clone(),
-            code,
-            consequence: "unhealthy".into(),
-        });
+        let code = fault_of(&probed.plan).or(judged);
+        let fault = PluginFaultRecord::of(0, 0, &probed.plugin, code, "unhealthy");
         let fault = fault.map(|fault| self.draft(EventKind::PluginFault, role, stage, &fault));
         std::iter::once(self.draft(EventKind::HealthProbed, role, stage, &probed)).chain(fault).collect()
     }
