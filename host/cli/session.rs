@@ -13,8 +13,8 @@ use sluice_governance::Governor;
 use sluice_governance::governor::GovernorError;
 use sluice_loopback::{Loopback, Options};
 use sluice_plugin::PluginEngine;
-use sluice_policy::PolicySnapshot;
 use sluice_policy::snapshot::Provider;
+use sluice_policy::{PolicySnapshot, Problem};
 use sluice_provider::keys::resolve;
 use sluice_provider::{Client, Endpoint, KeyProblem, OperatorFile};
 use std::collections::BTreeMap;
@@ -86,14 +86,14 @@ impl Session {
         // A policy with mistakes, or a plugin that is not the pinned one, leaves no trace: both are looked at
         // before anything is made.
         let sources = Sources::read(workspace)?;
-        sources
-            .parse()
-            .and_then(|authored| crate::sources::fetch_pinned(workspace, &authored, &sources.lock))
-            .map_err(|problems| {
-                let what = workspace.policy_file();
-                Failure::problems(&format!("`{}` does not compile", what.display()), &problems)
-            })?;
-        snapshots::ensure_capsule(edge, workspace, printer)?;
+        let refused = |problems: Vec<Problem>| {
+            let what = workspace.policy_file();
+            Failure::problems(&format!("`{}` does not compile", what.display()), &problems)
+        };
+        let authored = sources.parse().map_err(refused)?;
+        snapshots::ensure_capsule(edge, workspace, printer, || {
+            crate::sources::fetch_pinned(workspace, &authored, &sources.lock).map(drop).map_err(refused)
+        })?;
         let engine = snapshots::engine(workspace)?;
         let standing = snapshots::current_or_draft(edge, workspace, &engine, printer)?;
         let patterns = &standing.snapshot().governance.security.redaction.env_patterns;

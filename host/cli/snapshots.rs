@@ -50,11 +50,17 @@ pub fn engine(workspace: &Workspace) -> Result<PluginEngine, Failure> {
     Ok(PluginEngine::new(cache)?)
 }
 
-/// Makes the capsule where there is none.
-pub fn ensure_capsule(edge: &Edge, workspace: &Workspace, printer: &Printer) -> Result<(), Failure> {
+/// Makes the capsule where there is none, if `before` lets it.
+pub fn ensure_capsule(
+    edge: &Edge,
+    workspace: &Workspace,
+    printer: &Printer,
+    before: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     match Reader::open(&workspace.state()) {
         Ok(_) => Ok(()),
         Err(CapsuleError::NotInitialised(_)) => {
+            before()?;
             init_capsule(edge, workspace, &workspace.name())?;
             printer.say(format!("capsule made: {}", workspace.state().join("capsule").display()));
             Ok(())
