@@ -5,7 +5,8 @@
 //! the next group begins by opening the journal anew and reading where it ends. Until that succeeds every
 //! request is refused.
 
-use crate::error::{CapsuleError, Fault};
+use crate::Fault;
+use crate::error::CapsuleError;
 use crate::journal::{Batch, Journal};
 use crate::keys::WorkspaceKey;
 use crate::ledger::Ledger;

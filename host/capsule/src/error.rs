@@ -2,22 +2,11 @@
 
 use crate::flaw::Flaw;
 use sluice_core::{EventKind, LogicalUri};
-use sluice_seal::SealError;
+use sluice_seal::{Fault, SealError};
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Who can do something about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Whoever called: the request cannot be carried out as it is.
-    Caller,
-    /// The machine or its operator: disk, permissions, another process.
-    Machine,
-    /// The record itself does not hold what it should.
-    Record,
-}
 
 /// Why the capsule could not do what was asked. Cheap to clone: one failed commit is reported to every
 /// request in it.
@@ -197,11 +186,7 @@ impl CapsuleError {
         use CapsuleError as E;
         match self {
             E::Flawed(_) | E::ForeignKey { .. } | E::NotAJournal { .. } => Fault::Record,
-            E::Seal(error) => match error.fault() {
-                sluice_seal::Fault::Caller => Fault::Caller,
-                sluice_seal::Fault::Machine => Fault::Machine,
-                sluice_seal::Fault::Record => Fault::Record,
-            },
+            E::Seal(error) => error.fault(),
             E::File { .. }
             | E::Key { .. }
             | E::Entropy(_)

@@ -45,7 +45,7 @@ mod writer;
 mod tests;
 
 pub use checkpoint::{BadMark, CheckpointMark, STATEMENT_FORMAT, SignedCheckpoint, Statement};
-pub use error::{CapsuleError, Fault};
+pub use error::CapsuleError;
 pub use flaw::{Flaw, FlawKind};
 pub use healing::Healed;
 pub use journal::{
@@ -57,6 +57,7 @@ pub use pending::Pending;
 pub use reader::{EventFilter, EventPage, Identity, Reader, Resolved, RunSummary, Stats};
 pub use row::EventRow;
 pub use run::{CheckpointInfo, VerifiedRun};
+pub use sluice_seal::Fault;
 pub use sqlite::SqliteJournal;
 pub use verify::VerifyReport;
 pub use writer::Writer;

@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Who can do something about an error.
+/// Who can do something about an error: of this room, and of the capsule around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Whoever called: it cannot be sealed as it is.
+    /// Whoever called: the request cannot be carried out as it is.
     Caller,
-    /// The machine or its operator: disk, permissions.
+    /// The machine or its operator: disk, permissions, another process.
     Machine,
-    /// The sealed file does not hold what it should.
+    /// The record, or the sealed file, does not hold what it should.
     Record,
 }
 
