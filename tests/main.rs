@@ -13,6 +13,8 @@ mod gateway;
 mod hostile;
 /// Policies, pins and snapshots, at the command line.
 mod policy_cli;
+/// Values that are never edited: signatures, ids, pictures.
+mod protected;
 /// What is on the wire, in the record and in the caller's hands.
 mod redaction;
 /// The record: it replays, and no change to it goes unseen.
@@ -21,6 +23,8 @@ mod replay;
 mod rig;
 /// `sluice run`: six stages, what stops them, what goes on, what replay makes of it.
 mod run;
+/// `sluice plugin scan`: what it finds, and what it will not take.
+mod scanning;
 /// Sealed files: made, verified, healed, replayed from.
 mod sealing;
 /// Answers that are handed on while they come.

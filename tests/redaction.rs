@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_bundled::hostile;
 use sluice_core::record::{ErrorRecord, ModelCallEnvelope, RedactionApplied};
-use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Secret};
+use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Protected, Secret};
 use sluice_gateway::{CallFailure, CallRequest};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Blocked, Direction, KnownValues, Memo, Scanned, Tagger};
@@ -17,7 +17,7 @@ use sluice_plugin::{Artifact, Redactor};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-const KNOWN: &str = "opensesame-0123456789";
+pub const KNOWN: &str = "opensesame-0123456789";
 
 /// The prompt, JSON in a string of it, and base64 of a known value in it: none of it leaves or is stored, and the
 /// answer is whole.
@@ -215,7 +215,7 @@ async fn tags_hold_within_a_run_and_not_beyond() {
 }
 
 /// A redactor behind governance, without a gateway.
-struct Scanner {
+pub struct Scanner {
     redactor: Redactor,
     rules: BTreeSet<String>,
     guard: KnownValues,
@@ -223,7 +223,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    fn new(bytes: &'static [u8]) -> Scanner {
+    pub fn new(bytes: &'static [u8]) -> Scanner {
         let artifact = Artifact::from_bytes(bytes).unwrap();
         let limits = PluginLimits::default_for(PluginKind::Redactor);
         let redactor = rig::engine().load_redactor(&artifact, artifact.digest(), limits).unwrap();
@@ -232,12 +232,12 @@ impl Scanner {
         Scanner { redactor, rules, guard, tagger: Tagger::new(&[7; 32]) }
     }
 
-    fn bundled() -> &'static Scanner {
+    pub fn bundled() -> &'static Scanner {
         static SCANNER: OnceLock<Scanner> = OnceLock::new();
         SCANNER.get_or_init(|| Scanner::new(sluice_bundled::REDACTOR))
     }
 
-    fn scan(&self) -> Scan<'_> {
+    pub fn scan(&self) -> Scan<'_> {
         Scan {
             redactor: &self.redactor,
             config: "{}",
@@ -246,11 +246,12 @@ impl Scanner {
             tagger: &self.tagger,
             egress: Egress::Redact,
             confidence_permille_min: 500,
+            protected: Protected::Block,
             memo: None,
         }
     }
 
-    fn body(&self, raw: &str) -> Result<Scanned, Blocked> {
+    pub fn body(&self, raw: &str) -> Result<Scanned, Blocked> {
         self.scan().body(Direction::Request, raw)
     }
 }

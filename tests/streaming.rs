@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use sluice_bundled::hostile;
 use sluice_core::record::ErrorRecord;
-use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Secret};
+use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Protected, Secret};
 use sluice_gateway::{CallFailure, CallRequest, Listener};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Direction, KnownValues, Tagger};
@@ -152,6 +152,7 @@ fn both(text: &str, cuts: &[usize]) -> (String, String) {
         tagger: &tagger,
         egress: Egress::Redact,
         confidence_permille_min: 500,
+        protected: Protected::Block,
         memo: None,
     };
     let whole = scan().body(Direction::Response, &json!({ "content": text }).to_string()).unwrap();

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p sluice-bench                            # all
 //! cargo run --release -p sluice-bench -- --plugins               # the plugins alone
+//! cargo run --release -p sluice-bench -- --texts                 # conversations alone
 //! cargo run --release -p sluice-bench -- --redactor FILE.wasm    # with another redactor
 //! ```
 //!
@@ -22,9 +23,12 @@ fn main() {
     println!("{}\n", sluice_plugin::PluginEngine::engine_id());
     println!("| figure | median | quartiles | unit |");
     println!("|---|---:|---|---|");
-    plugins::run();
+    let only = |flag: &str| std::env::args().any(|arg| arg == flag);
+    if !only("--texts") {
+        plugins::run();
+    }
     texts::run();
-    if !std::env::args().any(|arg| arg == "--plugins") {
+    if !only("--plugins") && !only("--texts") {
         calls::run();
     }
 }

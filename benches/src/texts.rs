@@ -3,7 +3,7 @@
 
 use crate::{corpus, figure, timed};
 use serde_json::{Value, json};
-use sluice_core::{Egress, PluginKind, PluginLimits, Secret};
+use sluice_core::{Egress, PluginKind, PluginLimits, Protected, Secret};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Direction, KnownValues, Memo, Tagger, TextStream};
 use sluice_plugin::{Artifact, PluginEngine, Redactor};
@@ -44,6 +44,7 @@ impl Bench {
             tagger: &self.tagger,
             egress: Egress::Redact,
             confidence_permille_min: 500,
+            protected: Protected::Block,
             memo,
         }
     }

@@ -9,7 +9,7 @@ use crate::table::{clip, columns, count};
 use crate::workspace::read_text_or_stdin;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sluice_core::{Egress, PluginKind, PluginLimits};
+use sluice_core::{Egress, PluginKind, PluginLimits, Protected};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Blocked, Direction, KnownValues, Scanned, Tagger};
 use sluice_plugin::{PluginEngine, Redactor};
@@ -163,6 +163,7 @@ impl Scanner {
             tagger: &self.tagger,
             egress: Egress::Redact,
             confidence_permille_min: 1,
+            protected: Protected::Block,
             memo: None,
         };
         scan.text(Direction::Record, text).map_err(|blocked| {

@@ -143,6 +143,13 @@ pub fn read_text_or_stdin(name: &str, here: &Path) -> Result<String, Failure> {
     if name == "-" { read_capped(io::stdin().lock(), "standard input") } else { read_text(&here.join(name)) }
 }
 
+/// What compressed files begin with, and who unpacks them.
+const PACKED: [(&[u8], &str, &str); 3] = [
+    (b"\x1f\x8b", "gzip", "gzip -dc"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    (b"\xfd7zXZ", "xz", "xz -dc"),
+];
+
 fn read_capped(reader: impl Read, what: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     reader
@@ -154,6 +161,13 @@ fn read_capped(reader: impl Read, what: &str) -> Result<String, Failure> {
             "too-large",
             format!("`{what}` is larger than {TEXT_BYTES_MAX} bytes"),
         ));
+    }
+    // None of these begins UTF-8 text.
+    let unpacked = PACKED.iter().find(|(magic, ..)| bytes.starts_with(magic));
+    if let Some((_, name, command)) = unpacked {
+        let message = format!("`{what}` is compressed ({name})");
+        return Err(Failure::could_not("not-text", message)
+            .hint(format!("unpack it with `{command}` and give the text")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let message = format!("`{what}` is not UTF-8: byte {}", error.utf8_error().valid_up_to());

@@ -15,6 +15,17 @@ pub enum Egress {
     Block,
 }
 
+/// What policy says of findings in values that must not be edited: what a provider signed, and pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protected {
+    /// The text is held back.
+    #[default]
+    Block,
+    /// The block of the conversation that holds the value is left out, where that leaves a conversation.
+    Drop,
+}
+
 /// The proof that a body was looked at: it travels with the body and into the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanEvidence {

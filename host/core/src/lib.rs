@@ -20,7 +20,7 @@ pub mod time;
 pub mod uri;
 pub mod words;
 
-pub use cleared::{Cleared, Egress, ScanEvidence};
+pub use cleared::{Cleared, Egress, Protected, ScanEvidence};
 pub use digest::Digest;
 pub use event::{Event, EventDraft, EventKind, PolicyBinding};
 pub use fault::{Blame, FaultCode};

@@ -174,6 +174,9 @@ pub struct RedactionApplied {
     pub passed: bool,
     /// What was found, in order of path and start.
     pub findings: Vec<Finding>,
+    /// What was found in values that are not edited: the blocks around them were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Finding>,
     /// Of an answer: how many placeholders of its request were put back for the caller. The record keeps the
     /// placeholders.
     #[serde(default, skip_serializing_if = "is_zero")]

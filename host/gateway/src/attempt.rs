@@ -5,6 +5,7 @@ use crate::listen::{Hearing, Live};
 use crate::record::Outcome;
 use crate::reply::{AttemptSummary, CallFailure, CallReply};
 use crate::run::Run;
+use crate::scanning::MayScan;
 use sluice_core::contract::router::EarlierAttempt;
 use sluice_core::record::{
     Answer, AttemptOutcome, Chosen, PluginFaultRecord, RedactionApplied, RouteVerdictTaken, RoutingDecision,
@@ -70,9 +71,11 @@ impl Attempt<'_> {
         };
         let (committed, cleared) = self.clear(decision, &chosen, provider, before).await?;
         let underway = Underway::new(self, &chosen, provider, &committed);
-        let outcome = self.send(&chosen, provider, cleared, &committed, live).await;
+        let outcome = Outcome::of(&self.send(&chosen, provider, cleared, &committed, live).await);
+        let may = self.run.may_scan(outcome.unscanned_bytes()).await;
+        // From here on nothing waits before the envelope is in line.
         underway.over();
-        self.finish(&chosen, provider, committed, outcome).await
+        self.finish(&chosen, provider, committed, outcome, may).await
     }
 
     /// Steps 3 and half of 6: redact, and commit decision and findings before anything leaves.
@@ -84,7 +87,7 @@ impl Attempt<'_> {
         before: Vec<EventDraft>,
     ) -> Result<(Committed, Cleared), CallFailure> {
         let scope = self.run.scope(self.call, self.number);
-        let (redaction, cleared) = self.run.redact(scope, provider.dialect, chosen, self.body);
+        let (redaction, cleared) = self.run.redact(scope, provider.dialect, chosen, self.body).await;
         let mut drafts = before;
         let decision_at = drafts.len();
         drafts.push(self.draft(EventKind::RoutingDecision, &decision));
@@ -134,10 +137,10 @@ impl Attempt<'_> {
         chosen: &Chosen,
         provider: &Provider,
         committed: Committed,
-        sent: Result<Reply, SendFailure>,
+        outcome: Outcome,
+        may: MayScan,
     ) -> Result<Ended, CallFailure> {
-        let outcome = Outcome::of(&sent);
-        let recorded = self.record(chosen, provider, &committed, &outcome).await?;
+        let recorded = self.record(chosen, provider, &committed, &outcome, may).await?;
         let summary = AttemptSummary {
             attempt: self.number,
             candidate: chosen.candidate.clone(),

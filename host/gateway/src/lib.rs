@@ -18,6 +18,7 @@ mod reply;
 mod restore;
 mod route;
 mod run;
+mod scanning;
 
 pub use admit::{CallRequest, PROMPT_BYTES_MAX};
 pub use doors::{Note, recorded_answer};

@@ -3,6 +3,7 @@
 use crate::attempt::{Attempt, Committed, SendFailure, event_uri};
 use crate::filter::verdict;
 use crate::reply::CallFailure;
+use crate::scanning::MayScan;
 use sluice_core::contract::capture_filter::FilterAction;
 use sluice_core::contract::router::EarlierAttempt;
 use sluice_core::record::{
@@ -34,7 +35,7 @@ pub(crate) struct Outcome {
 }
 
 enum Unscanned {
-    Answer(serde_json::Value),
+    Answer(String),
     Excerpt(String),
 }
 
@@ -80,6 +81,14 @@ impl Outcome {
         }
     }
 
+    /// How much of it has to be scanned.
+    pub(crate) fn unscanned_bytes(&self) -> usize {
+        match &self.unscanned {
+            Some(Unscanned::Answer(text) | Unscanned::Excerpt(text)) => text.len(),
+            None => 0,
+        }
+    }
+
     pub(crate) fn of(sent: &Result<Reply, SendFailure>) -> Outcome {
         let failed = |kind,
                       status,
@@ -110,7 +119,7 @@ impl Outcome {
                 served_model: reply.answer.served_model.clone(),
                 stop: reply.answer.stop.clone(),
                 usage: reply.answer.usage,
-                unscanned: Some(Unscanned::Answer(reply.answer.body.clone())),
+                unscanned: Some(Unscanned::Answer(reply.answer.body.to_string())),
                 detail: String::new(),
                 hint: String::new(),
             },
@@ -147,9 +156,10 @@ impl Attempt<'_> {
         provider: &Provider,
         committed: &Committed,
         outcome: &Outcome,
+        may: MayScan,
     ) -> Result<Recorded, CallFailure> {
         let Prepared { drafts, envelope_at, envelope, scanned } =
-            self.prepare(chosen, provider, committed, outcome);
+            may.scan(|| self.prepare(chosen, provider, committed, outcome));
         let events = self.run.record(drafts).await?;
         let answer = match scanned {
             Some(Ok(scanned)) => Ok(AnswerText {
@@ -199,7 +209,7 @@ impl Attempt<'_> {
         let scope = self.run.scope(self.call, self.number);
         match &outcome.unscanned {
             Some(Unscanned::Answer(body)) => {
-                let (applied, scanned) = self.run.governor().scan_response(scope, &body.to_string());
+                let (applied, scanned) = self.run.governor().scan_response(scope, body);
                 (Some(applied), Some(scanned))
             }
             Some(Unscanned::Excerpt(excerpt)) => {

@@ -10,7 +10,7 @@ use sluice_provider::ChatCall;
 
 impl Run {
     /// The request body for `chosen`, cleared or blocked.
-    pub(crate) fn redact(
+    pub(crate) async fn redact(
         &self,
         scope: ScanScope<'_>,
         dialect: Dialect,
@@ -23,7 +23,8 @@ impl Run {
             ..call.clone()
         };
         let body = sluice_provider::encode(dialect, &chosen.model, &call).to_string();
-        self.governor().clear_request(scope, &body)
+        let may = self.may_scan(body.len()).await;
+        may.scan(|| self.governor().clear_request(scope, &body))
     }
 
     /// Labels and paths stand in the record beside the decision, so what is found in one is replaced, and told

@@ -1,5 +1,6 @@
 //! A run: a chain of events of its own, the money and tokens it has spent, the health it has seen.
 
+use crate::scanning::{MayScan, Scanning};
 use crate::{Clock, Endpoints, Entropy, health};
 use serde::Serialize;
 use sluice_capsule::{CapsuleError, Pending, Writer};
@@ -49,6 +50,7 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Gateway {
     parts: Arc<Parts>,
+    scanning: Scanning,
     in_flight: Arc<AtomicU32>,
 }
 
@@ -138,7 +140,9 @@ pub struct Run {
 impl Gateway {
     /// A gateway out of its parts.
     pub fn new(parts: Parts) -> Gateway {
-        Gateway { parts: Arc::new(parts), in_flight: Arc::new(AtomicU32::new(0)) }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let in_flight = Arc::new(AtomicU32::new(0));
+        Gateway { parts: Arc::new(parts), scanning: Scanning::new(cores), in_flight }
     }
 
     /// Its parts.
@@ -247,6 +251,11 @@ impl Run {
 
     pub(crate) fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// Waits until so many bytes may be scanned.
+    pub(crate) async fn may_scan(&self, bytes: usize) -> MayScan {
+        self.gateway.scanning.admit(bytes).await
     }
 
     pub(crate) fn governor(&self) -> &Governor {

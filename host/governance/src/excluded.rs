@@ -3,7 +3,7 @@
 //! that the dialects have (OpenAI chat and responses, Anthropic messages), and so is an attached file by the name
 //! it carries.
 
-use crate::json::Leaf;
+use crate::json::Slot;
 use crate::tag::TAG_DIGITS;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -17,27 +17,27 @@ const TOKENS_MAX: usize = 10_000;
 /// Deeper than this no tool's arguments nest, and no walk goes.
 const DEPTH_MAX: usize = 32;
 
-/// JSON pointers of the values whose strings are left out, out of the leaves of a whole body.
-pub(crate) fn pointers(leaves: &[Leaf]) -> Vec<String> {
-    let values = || leaves.iter().filter(|leaf| leaf.key.is_some());
+/// JSON pointers of the values whose strings are left out, out of the strings of a whole body.
+pub(crate) fn pointers(raw: &str, slots: &[Slot]) -> Vec<String> {
+    let values = || slots.iter().filter(|slot| slot.key.is_some());
     // Objects that are calls and name such a path. What an object is shows by its keys alone: where something
     // else looks like a call too, too much is left out and not too little.
     let mut calls: BTreeSet<&str> = BTreeSet::new();
-    for leaf in values() {
-        if let Some(call) = call_of(&leaf.path)
-            && names_excluded(&Value::String(leaf.text.clone()), 0)
+    for slot in values() {
+        if let Some(call) = call_of(&slot.path)
+            && names_excluded(&Value::String(slot.text(raw).into_owned()), 0)
         {
             calls.insert(call);
         }
     }
-    let mut ids: BTreeSet<&str> = BTreeSet::new();
-    for leaf in values() {
-        let owner = leaf.path.strip_suffix("/id").or_else(|| leaf.path.strip_suffix("/call_id"));
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for slot in values() {
+        let owner = slot.path.strip_suffix("/id").or_else(|| slot.path.strip_suffix("/call_id"));
         if owner.is_some_and(|owner| calls.contains(owner)) {
-            ids.insert(&leaf.text);
+            ids.insert(slot.text(raw).into_owned());
         }
     }
-    values().filter_map(|leaf| content_of(leaf, &ids)).collect()
+    values().filter_map(|slot| content_of(raw, slot, &ids)).collect()
 }
 
 /// The object that a leaf is an argument of.
@@ -48,13 +48,14 @@ fn call_of(path: &str) -> Option<&str> {
 
 /// Where the content stands that a leaf says something of: by the id of the call that it answers, or by its own
 /// name.
-fn content_of(leaf: &Leaf, ids: &BTreeSet<&str>) -> Option<String> {
-    let (object, key) = leaf.path.rsplit_once('/')?;
+fn content_of(raw: &str, slot: &Slot, ids: &BTreeSet<String>) -> Option<String> {
+    let (object, key) = slot.path.rsplit_once('/')?;
+    let text = || slot.text(raw);
     let content = match key {
-        "tool_call_id" | "tool_use_id" if ids.contains(leaf.text.as_str()) => "content",
-        "call_id" if ids.contains(leaf.text.as_str()) => "output",
-        "filename" if is_excluded(&leaf.text) => "file_data",
-        "title" if is_excluded(&leaf.text) => "source",
+        "tool_call_id" | "tool_use_id" if ids.contains(text().as_ref()) => "content",
+        "call_id" if ids.contains(text().as_ref()) => "output",
+        "filename" if is_excluded(&text()) => "file_data",
+        "title" if is_excluded(&text()) => "source",
         _ => return None,
     };
     Some(format!("{object}/{content}"))
@@ -159,7 +160,8 @@ mod tests {
     }
 
     fn found(body: &Value) -> Vec<String> {
-        let mut found = pointers(&crate::json::leaves(&body.to_string()).unwrap());
+        let raw = body.to_string();
+        let mut found = pointers(&raw, &crate::json::slots(&raw).unwrap());
         // A call's own output does not exist; its pointer hurts nobody.
         found.retain(|at| body.pointer(at).is_some());
         found

@@ -204,6 +204,7 @@ impl Governor {
             tagger: scope.tagger,
             egress,
             confidence_permille_min: self.snapshot().governance.security.redaction.confidence_permille_min,
+            protected: self.snapshot().governance.security.redaction.protected,
             memo: scope.memo,
         }
     }
@@ -220,7 +221,7 @@ impl Governor {
         let cleared = scanned.map(|scanned| {
             let evidence = ScanEvidence {
                 redactor: self.redactor.plugin_ref().digest,
-                findings: u32::try_from(scanned.findings.len()).unwrap_or(u32::MAX),
+                findings: u32::try_from(scanned.findings.len() + scanned.dropped.len()).unwrap_or(u32::MAX),
                 egress,
             };
             #[expect(
@@ -264,7 +265,7 @@ impl Governor {
     ) -> (Option<RedactionApplied>, Result<Scanned, Blocked>) {
         let scanned = scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text);
         let applied = self.applied(scope, what, Egress::Redact, &scanned);
-        let tells = !applied.passed || !applied.findings.is_empty();
+        let tells = !applied.passed || !applied.findings.is_empty() || !applied.dropped.is_empty();
         (tells.then_some(applied), scanned)
     }
 
@@ -300,6 +301,7 @@ impl Governor {
             egress,
             passed: done.is_some(),
             findings: done.map(|scanned| scanned.findings.clone()).unwrap_or_default(),
+            dropped: done.map(|scanned| scanned.dropped.clone()).unwrap_or_default(),
             restored: 0,
             answer,
         }

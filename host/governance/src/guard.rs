@@ -3,10 +3,10 @@
 //! redactor plugin: swapping that cannot switch this off.
 
 use crate::stream::open_from;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use sluice_core::{Guard, Secret};
+use sluice_core::{Digest, Guard, Secret};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -23,14 +23,12 @@ pub const KNOWN_VALUE_BYTES_MIN: usize = 8;
 const KNOWN_VALUES_MAX: usize = 512;
 const KNOWN_VALUE_BYTES_MAX: usize = 16 << 10;
 
-/// Up to this many bytes of forms the automaton is the faster and larger kind, of some hundred bytes a byte: every text
-/// passes it several times.
-const DFA_BYTES_MAX: usize = 32 << 10;
-
 /// Finds known values in raw, base64 (any alignment, both alphabets), percent-encoded (whichever characters),
 /// hex and JSON-escaped form.
 pub struct KnownValues {
     automaton: Option<AhoCorasick>,
+    sieve: Sieve,
+    fingerprint: Digest,
     /// Sorted, for streams: may what is there become one of them?
     forms: Vec<Zeroizing<String>>,
     longest_form: usize,
@@ -67,21 +65,16 @@ impl KnownValues {
         for value in &values {
             add_forms(value, &mut forms);
         }
-        let automaton = if forms.is_empty() {
-            None
-        } else {
-            let bytes: usize = forms.iter().map(|form| form.len()).sum();
-            let kind = (bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA);
-            let built = AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .kind(kind)
-                .build(forms.iter().map(|form| form.as_bytes()))
-                .map_err(GuardError::Build)?;
-            Some(built)
-        };
         forms.sort_unstable_by(|one, two| one.as_bytes().cmp(two.as_bytes()));
-        let longest_form = forms.iter().map(|form| form.len()).max().unwrap_or(0);
-        Ok(KnownValues { automaton, forms, longest_form, count: values.len() })
+        let parts: Vec<&[u8]> = forms.iter().map(|form| form.as_bytes()).collect();
+        let automaton = match parts.is_empty() {
+            true => None,
+            // Standard, so that of two values that overlap in a text both are found.
+            false => Some(AhoCorasick::builder().build(&parts).map_err(GuardError::Build)?),
+        };
+        let (sieve, fingerprint) = (Sieve::new(&parts), Digest::of_parts(&parts));
+        let longest_form = parts.iter().map(|form| form.len()).max().unwrap_or(0);
+        Ok(KnownValues { automaton, sieve, fingerprint, forms, longest_form, count: values.len() })
     }
 
     /// How many values are guarded.
@@ -94,15 +87,40 @@ impl KnownValues {
         self.count == 0
     }
 
+    /// What tells this guard from another, for results that depend on it. Never to be shown: it is a digest of secrets.
+    pub(crate) fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
     /// Byte ranges of known values in `bytes`, ascending, without overlap.
     pub fn spans(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let Some(automaton) = &self.automaton else { return Vec::new() };
-        let mut spans: Vec<Range<usize>> = automaton.find_iter(bytes).map(|found| found.range()).collect();
-        if let Some(decoded) = PercentDecoded::of(bytes) {
-            spans.extend(automaton.find_iter(&decoded.bytes).map(|found| decoded.origin(found.range())));
-            spans = united(spans);
+        let mut spans = self.found(automaton, bytes);
+        for part in percent_encoded_parts(bytes, self.longest_form) {
+            if let Some(decoded) = PercentDecoded::of(&bytes[part.clone()]) {
+                let found = self.found(automaton, &decoded.bytes).into_iter();
+                spans.extend(
+                    found
+                        .map(|range| decoded.origin(range))
+                        .map(|at| at.start + part.start..at.end + part.start),
+                );
+            }
         }
-        spans
+        united(spans)
+    }
+
+    /// Where forms stand, each by itself, as they are written.
+    fn found(&self, automaton: &AhoCorasick, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        for part in self.sieve.parts(bytes, self.longest_form) {
+            let matches = automaton.find_overlapping_iter(&bytes[part.clone()]);
+            found.extend(matches.map(|one| part.start + one.start()..part.start + one.end()));
+        }
+        found
+    }
+
+    fn is_found(&self, automaton: &AhoCorasick, bytes: &[u8]) -> bool {
+        self.sieve.parts(bytes, self.longest_form).into_iter().any(|part| automaton.is_match(&bytes[part]))
     }
 }
 
@@ -125,6 +143,66 @@ impl KnownValues {
             .map(|decoded| decoded.from[open_from(&decoded.bytes, &self.forms, self.longest_form)]);
         plain.min(decoded.unwrap_or(plain))
     }
+}
+
+/// Bytes of what the sieve looks at, and how far apart: of the first [`KNOWN_VALUE_BYTES_MIN`] bytes of any form,
+/// wherever it stands, one such piece begins at a multiple of the stride.
+const GRAM_BYTES: usize = 4;
+const STRIDE: usize = KNOWN_VALUE_BYTES_MIN - GRAM_BYTES + 1;
+
+/// Bits of the sieve, as a power of two: 8 KiB stay in the nearest cache.
+const SIEVE_BITS_LOG2: u32 = 16;
+
+/// Where a known value may stand. Every text passes the guard several times and nearly none holds one, so the
+/// automaton walks only where one of five bytes says that a form may begin: a Bloom filter of the forms' first bytes.
+struct Sieve(Vec<u64>);
+
+impl Sieve {
+    fn new(forms: &[&[u8]]) -> Sieve {
+        let mut sieve = Sieve(vec![0; 1 << (SIEVE_BITS_LOG2 - 6)]);
+        let grams =
+            forms.iter().flat_map(|form| form.windows(GRAM_BYTES).take(STRIDE)).filter_map(first_gram);
+        for gram in grams {
+            for bit in Self::bits(gram) {
+                sieve.0[bit >> 6] |= 1 << (bit & 63);
+            }
+        }
+        sieve
+    }
+
+    /// The two bits of four bytes.
+    fn bits(gram: u32) -> [usize; 2] {
+        // Multiplicative hashing by two odd numbers; the upper bits are the mixed ones.
+        [0x9e37_79b1_u32, 0x85eb_ca6b].map(|odd| (gram.wrapping_mul(odd) >> (32 - SIEVE_BITS_LOG2)) as usize)
+    }
+
+    fn may_hold(&self, gram: u32) -> bool {
+        Self::bits(gram).into_iter().all(|bit| self.0[bit >> 6] >> (bit & 63) & 1 == 1)
+    }
+
+    /// Parts of `bytes`, ascending and apart, outside of which no form stands.
+    fn parts(&self, bytes: &[u8], longest: usize) -> Vec<Range<usize>> {
+        let grams = bytes.chunks(STRIDE).enumerate();
+        let may_hold = grams.filter(|(_, chunk)| first_gram(chunk).is_some_and(|gram| self.may_hold(gram)));
+        let around = |(at, _): (usize, _)| {
+            let at = at * STRIDE;
+            at.saturating_sub(STRIDE - 1)..(at + longest).min(bytes.len())
+        };
+        united(may_hold.map(around).collect())
+    }
+}
+
+fn first_gram(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk::<GRAM_BYTES>().map(|gram| u32::from_le_bytes(*gram))
+}
+
+/// Parts of `bytes`, ascending and apart, outside of which nothing percent-encoded of a form stands.
+fn percent_encoded_parts(bytes: &[u8], longest: usize) -> Vec<Range<usize>> {
+    let encoded =
+        memchr::memchr_iter(b'%', bytes).filter(|at| bytes.get(*at..at + 3).and_then(encoded).is_some());
+    // Every byte of the form before and behind it may take three.
+    let around = |at: usize| at.saturating_sub(3 * longest)..(at + 3 * longest).min(bytes.len());
+    united(encoded.map(around).collect())
 }
 
 /// A text with its percent-encoded bytes decoded: who encodes chooses which characters, so the forms that are
@@ -234,10 +312,12 @@ fn percent(value: &str, lower: bool) -> String {
 
 impl Guard for KnownValues {
     fn finds_secret(&self, bytes: &[u8]) -> bool {
-        self.automaton.as_ref().is_some_and(|automaton| {
-            automaton.is_match(bytes)
-                || PercentDecoded::of(bytes).is_some_and(|decoded| automaton.is_match(&*decoded.bytes))
-        })
+        let Some(automaton) = &self.automaton else { return false };
+        self.is_found(automaton, bytes)
+            || percent_encoded_parts(bytes, self.longest_form).into_iter().any(|part| {
+                PercentDecoded::of(&bytes[part])
+                    .is_some_and(|decoded| self.is_found(automaton, &decoded.bytes))
+            })
     }
 
     fn mask(&self, text: &str) -> String {
@@ -272,7 +352,52 @@ mod tests {
         assert!(KnownValues::new(&[Secret::new("x".repeat(KNOWN_VALUE_BYTES_MAX + 1))]).is_err());
     }
 
+    /// What overlaps is one finding, and nothing of either is left.
+    #[test]
+    fn overlapping_values_are_both_found() {
+        let values = ["abcdefgh-12345678", "12345678-stuvwxyz"].map(|value| Secret::new(value.to_owned()));
+        let guard = KnownValues::new(&values).unwrap();
+        let text = "<abcdefgh-12345678-stuvwxyz>";
+        assert_eq!(guard.spans(text.as_bytes()), [1..text.len() - 1]);
+        assert_eq!(guard.mask(text), "<[REDACTED:known-value]>");
+    }
+
+    /// Where a form really stands, looked for byte by byte.
+    fn looked_for(guard: &KnownValues, text: &[u8]) -> Vec<Range<usize>> {
+        let stands = |at: usize| {
+            let ends = guard.forms.iter().filter(move |form| text[at..].starts_with(form.as_bytes()));
+            ends.map(move |form| at..at + form.len())
+        };
+        united((0..text.len()).flat_map(stands).collect())
+    }
+
     proptest! {
+        /// Looking at one of five bytes finds what looking at each one finds, wherever it stands and beside whatever.
+        #[test]
+        fn the_sieve_lets_nothing_through(
+            values in proptest::collection::vec("[a-d]{8,12}", 1..6),
+            parts in proptest::collection::vec((0_usize..8, "[a-d]{0,9}"), 1..12),
+        ) {
+            let secrets: Vec<Secret> = values.iter().cloned().map(Secret::new).collect();
+            let guard = KnownValues::new(&secrets).unwrap();
+            let text: String =
+                parts.iter().flat_map(|(at, around)| [values.get(*at).map_or("", |v| v.as_str()), around]).collect();
+            prop_assert_eq!(guard.spans(text.as_bytes()), looked_for(&guard, text.as_bytes()));
+            prop_assert_eq!(guard.finds_secret(text.as_bytes()), !looked_for(&guard, text.as_bytes()).is_empty());
+        }
+
+        /// However far apart the encoded bytes are, in however long a text.
+        #[test]
+        fn encoded_values_are_found_in_long_texts(lead in "[a-z%2]{0,400}", at in 0_usize..12, tail in "[a-z%]{0,400}") {
+            let value = "opensesame-00";
+            let guard = guard(value);
+            let encoded = format!("{}%{:02x}{}", &value[..at], value.as_bytes()[at], &value[at + 1..]);
+            let text = format!("{lead} {encoded} {tail}");
+            let at = lead.len() + 1;
+            prop_assert_eq!(guard.spans(text.as_bytes()), [at..at + encoded.len()]);
+            prop_assert!(guard.finds_secret(text.as_bytes()));
+        }
+
         /// Which characters are encoded is the writer's choice, one by one.
         #[test]
         fn any_percent_encoding_is_found_and_masked(

@@ -4,6 +4,12 @@
 //! A parser of its own, because serde_json forgets where things stood, normalises escapes and gives up at
 //! 128 levels. It keeps its nesting on the heap, so depth is bounded by the input's size alone.
 
+mod edit;
+
+pub(crate) use edit::element_around;
+pub use edit::{quote, splice};
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A string in a JSON text: a value, or an object's key.
@@ -19,6 +25,33 @@ pub struct Leaf {
     pub text: String,
     /// Left out whole, for the path that it was read from. Set by whoever knows of paths.
     pub excluded: bool,
+}
+
+/// Where a string stands that nobody has read yet: most strings of a conversation were seen a turn ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// As in [`Leaf`].
+    pub path: String,
+    /// As in [`Leaf`].
+    pub key: Option<String>,
+    /// As in [`Leaf`].
+    pub at: Range<usize>,
+    /// Whether anything in it is escaped.
+    escaped: bool,
+}
+
+impl Slot {
+    /// The string, unescaped. `raw` is the text that the slot was found in.
+    pub fn text<'a>(&self, raw: &'a str) -> Cow<'a, str> {
+        let inside = &raw[self.at.start + 1..self.at.end - 1];
+        if self.escaped { Cow::Owned(unescaped(inside)) } else { Cow::Borrowed(inside) }
+    }
+
+    /// The string as a leaf.
+    pub fn read(self, raw: &str) -> Leaf {
+        let text = self.text(raw).into_owned();
+        Leaf { path: self.path, key: self.key, at: self.at, text, excluded: false }
+    }
 }
 
 /// Why a text is not JSON.
@@ -39,6 +72,11 @@ enum Level {
 
 /// Finds every string of `raw`, keys included, in order of appearance.
 pub fn leaves(raw: &str) -> Result<Vec<Leaf>, JsonError> {
+    Ok(slots(raw)?.into_iter().map(|slot| slot.read(raw)).collect())
+}
+
+/// The same without reading them.
+pub fn slots(raw: &str) -> Result<Vec<Slot>, JsonError> {
     let mut walk = Walk {
         raw,
         bytes: raw.as_bytes(),
@@ -87,7 +125,7 @@ struct Walk<'a> {
     at: usize,
     levels: Vec<Level>,
     path: Path,
-    out: Vec<Leaf>,
+    out: Vec<Slot>,
 }
 
 impl Walk<'_> {
@@ -156,16 +194,18 @@ impl Walk<'_> {
             return self.fail("a key is missing");
         }
         let start = self.at;
-        let text = self.string()?;
+        let escaped = self.string()?;
         let at = start..self.at;
+        let inside = &self.raw[start + 1..self.at - 1];
+        let text = if escaped { unescaped(inside) } else { inside.to_owned() };
         let Some(Level::Object { keys, key }) = self.levels.last_mut() else {
             return self.fail("a key outside an object");
         };
         let path = format!("{}/#key/{keys}", cut(&self.path.text));
         *keys += 1;
-        key.clone_from(&text);
         self.path.push(&text);
-        self.out.push(Leaf { path, key: None, at, text, excluded: false });
+        *key = text;
+        self.out.push(Slot { path, key: None, at, escaped });
         self.space();
         if self.bytes.get(self.at) != Some(&b':') {
             return self.fail("a colon is missing");
@@ -244,79 +284,42 @@ impl Walk<'_> {
 
     fn string_value(&mut self) -> Result<(), JsonError> {
         let start = self.at;
-        let text = self.string()?;
+        let escaped = self.string()?;
         let key = self.levels.iter().rev().find_map(|level| match level {
             Level::Object { key, .. } => Some(key.clone()),
             Level::Array { .. } => None,
         });
         let path = cut(&self.path.text).to_owned();
-        self.out.push(Leaf { path, key, at: start..self.at, text, excluded: false });
+        self.out.push(Slot { path, key, at: start..self.at, escaped });
         Ok(())
     }
 
-    /// Reads a string from its opening to its closing quote.
-    fn string(&mut self) -> Result<String, JsonError> {
+    /// Passes over a string from its opening to its closing quote; whether anything in it is escaped.
+    fn string(&mut self) -> Result<bool, JsonError> {
         self.at += 1;
-        let mut text = String::new();
+        let mut escaped = false;
         loop {
-            let run = self.at;
-            let rest = &self.bytes[run..];
-            let mut length = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            // Folded and not searched: this way it is done many bytes at a time, and there is seldom one.
-            if rest[..length].iter().fold(false, |found, byte| found | (*byte < 0x20)) {
-                length = rest.iter().position(|byte| *byte < 0x20).unwrap_or(length);
-            }
-            self.at += length;
-            text.push_str(&self.raw[run..self.at]);
+            self.at = next_special(self.bytes, self.at);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(text);
+                    return Ok(escaped);
                 }
-                Some(b'\\') => self.escape(&mut text)?,
+                Some(b'\\') => self.escape()?,
                 Some(_) => return self.fail("a control character in a string"),
                 None => return self.fail("a string has no end"),
             }
+            escaped = true;
         }
     }
 
-    fn escape(&mut self, text: &mut String) -> Result<(), JsonError> {
-        let plain = match self.bytes.get(self.at + 1) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(text),
+    fn escape(&mut self) -> Result<(), JsonError> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') if hex4(self.bytes, self.at + 2).is_some() => self.at += 6,
             _ => return self.fail("an unknown escape"),
-        };
-        text.push(plain);
-        self.at += 2;
-        Ok(())
-    }
-
-    fn unicode_escape(&mut self, text: &mut String) -> Result<(), JsonError> {
-        let Some(first) = self.hex4(self.at + 2) else { return self.fail("an unknown escape") };
-        self.at += 6;
-        let is_high = (0xd800..0xdc00).contains(&first);
-        let follows = is_high && self.bytes.get(self.at..self.at + 2) == Some(b"\\u");
-        let low = self.hex4(self.at + 2).filter(|low| follows && (0xdc00..0xe000).contains(low));
-        if let Some(low) = low {
-            let code = 0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00);
-            text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            self.at += 6;
-            return Ok(());
         }
-        text.push(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
         Ok(())
-    }
-
-    fn hex4(&self, at: usize) -> Option<u32> {
-        let digits = self.bytes.get(at..at + 4)?;
-        digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
     }
 
     fn word(&mut self, word: &str) -> Result<(), JsonError> {
@@ -363,156 +366,71 @@ impl Walk<'_> {
     }
 }
 
+/// The next byte from `at` on that is no plain part of a string: a quote, a backslash, a control character.
+///
+/// Eight bytes at a time: strings of code have an escape every few words, too near for a search that has to be set up.
+fn next_special(bytes: &[u8], at: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // The top bit of each byte that is below `than`, exact up to and with the first such byte.
+    let below = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word & TOPS;
+    let mut at = at;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let special = below(word, 0x20) | equal(b'"') | equal(b'\\');
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    at + bytes[at..].iter().position(is_special).unwrap_or(bytes.len() - at)
+}
+
+/// The inside of a string that was passed over, so its escapes are sound. A lone surrogate reads as U+FFFD.
+fn unescaped(inside: &str) -> String {
+    let mut text = String::with_capacity(inside.len());
+    let mut rest = inside;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        text.push_str(&rest[..at]);
+        let bytes = rest.as_bytes();
+        let (c, length) = match bytes.get(at + 1) {
+            Some(b'b') => ('\u{8}', 2),
+            Some(b'f') => ('\u{c}', 2),
+            Some(b'n') => ('\n', 2),
+            Some(b'r') => ('\r', 2),
+            Some(b't') => ('\t', 2),
+            Some(b'u') => unicode_escape(bytes, at),
+            other => (char::from(*other.unwrap_or(&b'\\')), 2),
+        };
+        text.push(c);
+        rest = rest.get(at + length..).unwrap_or_default();
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character that `\u` and four digits at `at` stands for, with the low half where it has one, and the bytes that it takes.
+fn unicode_escape(bytes: &[u8], at: usize) -> (char, usize) {
+    let first = hex4(bytes, at + 2).unwrap_or(0xfffd);
+    let follows = (0xd800..0xdc00).contains(&first) && bytes.get(at + 6..at + 8) == Some(b"\\u");
+    let low = hex4(bytes, at + 8).filter(|low| follows && (0xdc00..0xe000).contains(low));
+    let (code, length) = match low {
+        Some(low) => (0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00), 12),
+        None => (first, 6),
+    };
+    (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), length)
+}
+
+fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 4)?;
+    digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
+}
+
 fn cut(path: &str) -> &str {
     &path[..path.floor_char_boundary(PATH_BYTES_MAX)]
 }
 
-/// `text` as a JSON string, quotes included.
-pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// `raw` with each of `changes` (a place out of [`Leaf::at`], and the new unescaped text) put in. The places
-/// are ascending and do not overlap.
-pub fn splice(raw: &str, changes: &[(Range<usize>, String)]) -> String {
-    let mut out = String::with_capacity(raw.len());
-    let mut done = 0;
-    for (at, text) in changes {
-        out.push_str(&raw[done..at.start]);
-        out.push_str(&quote(text));
-        done = at.end;
-    }
-    out.push_str(&raw[done..]);
-    out
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    #[test]
-    fn finds_each_string_with_its_pointer_and_key() {
-        let raw =
-            r#" { "a" : [ "x\n\u00e9", { "b/~" : "\ud83d\ude00" } , [], {} ], "c":1.5e-3, "d":"\ud800z" } "#;
-        let found: Vec<_> = leaves(raw).unwrap().into_iter().map(|l| (l.path, l.key, l.text)).collect();
-        let want = [
-            ("/#key/0", None, "a"),
-            ("/a/0", Some("a"), "x\né"),
-            ("/a/1/#key/0", None, "b/~"),
-            ("/a/1/b~1~0", Some("b/~"), "😀"),
-            ("/#key/1", None, "c"),
-            ("/#key/2", None, "d"),
-            ("/d", Some("d"), "\u{fffd}z"),
-        ];
-        assert_eq!(found.len(), want.len(), "{found:?}");
-        for ((path, key, text), want) in found.iter().zip(want) {
-            assert_eq!((path.as_str(), key.as_deref(), text.as_str()), want);
-        }
-    }
-
-    #[test]
-    fn refuses_what_is_not_json() {
-        for bad in [
-            "",
-            " ",
-            "{",
-            "[",
-            "]",
-            "[1",
-            "[1,]",
-            "[,1]",
-            "[1 2]",
-            "{\"a\"}",
-            "{\"a\":}",
-            "{\"a\":1,}",
-            "{a:1}",
-            "[1}",
-            "{\"a\":[}",
-            "\"\\x\"",
-            "\"\\u12g4\"",
-            "\"a",
-            "\"\n\"",
-            "01",
-            "-",
-            "1.",
-            "1e",
-            ".5",
-            "tru",
-            "nul",
-            "1 2",
-            "[[] []]",
-            "[{} {}]",
-            "{\"a\":{} \"b\":1}",
-            "{\"a\":,}",
-            "[[],]",
-            "[{}[]]",
-            "{\"a\" {}}",
-        ] {
-            assert!(leaves(bad).is_err(), "{bad}");
-            assert!(serde_json::from_str::<Value>(bad).is_err(), "the peer agrees: {bad}");
-        }
-    }
-
-    #[test]
-    fn ten_thousand_levels_are_no_danger() {
-        let deep = format!("{}\"x\"{}", "[".repeat(100_000), "]".repeat(100_000));
-        let found = leaves(&deep).unwrap();
-        assert_eq!(found.len(), 1);
-        assert!(found[0].path.len() <= PATH_BYTES_MAX);
-        assert!(leaves(&"[".repeat(100_000)).is_err());
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let scalar = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            "\\PC{0,12}".prop_map(Value::from),
-            "[\\x00-\\x7f]{0,8}".prop_map(Value::from),
-        ];
-        scalar.prop_recursive(4, 40, 5, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map("\\PC{0,6}", inner, 0..5)
-                    .prop_map(|m| Value::Object(m.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_serde_json_on_what_is_json(text in "[\\[\\]{}:,\"\\\\ua0-9eE.+tfn \\n-]{0,24}") {
-            let peer = serde_json::from_str::<Value>(&text);
-            // serde_json refuses lone surrogates; we read them as U+FFFD.
-            if !text.contains("\\u") {
-                prop_assert_eq!(leaves(&text).is_ok(), peer.is_ok(), "{}", text);
-            }
-        }
-
-        #[test]
-        fn never_panics(text in ".{0,64}") {
-            let _ = leaves(&text);
-        }
-
-        #[test]
-        fn splicing_changes_only_what_it_should(value in any_json(), pretty in any::<bool>()) {
-            let raw = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
-            let found = leaves(&raw).unwrap();
-            for leaf in &found {
-                let back: String = serde_json::from_str(&raw[leaf.at.clone()]).unwrap();
-                prop_assert_eq!(&back, &leaf.text);
-                if !leaf.path.contains("/#key/") {
-                    prop_assert_eq!(value.pointer(&leaf.path).and_then(Value::as_str), Some(leaf.text.as_str()));
-                }
-            }
-            prop_assert_eq!(splice(&raw, &[]), raw.clone());
-            let changes: Vec<_> = found.iter().map(|l| (l.at.clone(), format!("{}!", l.text))).collect();
-            let changed = leaves(&splice(&raw, &changes)).unwrap();
-            for (old, new) in found.iter().zip(&changed) {
-                prop_assert_eq!(format!("{}!", old.text), new.text.clone());
-            }
-        }
-    }
-}
+mod tests;

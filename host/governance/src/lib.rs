@@ -4,13 +4,17 @@
 //! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
 
 pub mod capture;
+mod cuts;
 mod excluded;
 pub mod governor;
 pub mod guard;
 pub mod json;
 pub mod ledger;
 pub mod memo;
+mod pieces;
 pub mod probe;
+mod protected;
+mod rebuild;
 pub mod redact;
 pub mod restore;
 pub mod route;

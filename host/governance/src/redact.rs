@@ -1,30 +1,26 @@
 //! Redaction: leaves out, spans back, placeholders in. The plugin finds; the host owns the bytes.
 
-use crate::excluded::{self, EXCLUDED_PATH_RULE};
+use crate::cuts::{Cut, joined};
+use crate::excluded;
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
-use crate::memo::Memo;
+use crate::memo::{Clean, Memo};
+use crate::pieces::Pieces;
+use crate::protected::{self, Protection};
+use crate::rebuild::Rebuild;
 use crate::restore::Restorer;
 use crate::tag::{Tagger, placeholder};
 use sluice_core::contract::redactor::{Content, Field, FieldResult, Span};
 use sluice_core::record::Finding;
-use sluice_core::{Digest, Egress, FaultCode, Guard};
+use sluice_core::{Digest, Egress, FaultCode, Guard, Protected};
 use sluice_plugin::Redactor;
 use std::collections::BTreeSet;
-use std::ops::Range;
-
-/// JSON texts inside strings (tool arguments) are opened this deep.
-const NESTING_MAX: usize = 3;
 
 /// Largest body that is scanned; a larger one is refused, never sent unscanned.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// Most findings that are listed; a body with more is blocked, since its record would have no bound.
 const FINDINGS_MAX: usize = 10_000;
-
-/// Values under these keys are signed or looked up by their provider: an edit would break the session, so a
-/// finding inside one blocks instead.
-const PROTECTED_KEYS: &[&str] = &["signature", "thoughtSignature", "encrypted_content", "model"];
 
 /// Which way a text goes, as the contract spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +50,10 @@ pub struct Scanned {
     pub record: String,
     /// With the findings replaced that policy wants replaced in what leaves.
     pub wire: String,
-    /// What was found.
+    /// What was found, and replaced.
     pub findings: Vec<Finding>,
+    /// What was found in values that are not edited: the blocks around them are left out.
+    pub dropped: Vec<Finding>,
     /// Strings scanned.
     pub fields: u64,
     /// Bytes scanned, unescaped.
@@ -105,62 +103,57 @@ pub struct Scan<'a> {
     pub egress: Egress,
     /// Findings below this are replaced in the record and left alone on the wire.
     pub confidence_permille_min: u32,
+    /// What policy says of findings in values that are not edited.
+    pub protected: Protected,
     /// What was scanned before in the same run.
     pub memo: Option<&'a Memo>,
-}
-
-/// One string on its way through: a leaf of the body, or of a JSON text inside a leaf.
-struct Piece {
-    leaf: Leaf,
-    /// The JSON text inside, where there is one; its pieces are scanned instead of the whole.
-    nested: Option<Vec<Piece>>,
-}
-
-/// A span that is going to be replaced.
-#[derive(Clone)]
-pub(crate) struct Cut {
-    pub at: Range<usize>,
-    pub rule: String,
-    confidence_permille: u32,
-    /// Holds a value that the host's guard knows: replaced wherever it goes.
-    known: bool,
-}
-
-impl Cut {
-    /// All of a leaf that is left out for its path.
-    fn whole(leaf: &Leaf) -> Cut {
-        let rule = EXCLUDED_PATH_RULE.to_owned();
-        Cut { at: 0..leaf.text.len(), rule, confidence_permille: 1000, known: false }
-    }
 }
 
 impl Scan<'_> {
     /// Scans a JSON body.
     pub fn body(&self, direction: Direction, raw: &str) -> Result<Scanned, Blocked> {
+        let (values, dropped, fuel_used) = match self.look(direction, raw)? {
+            Looked::Whole(scanned) => return Ok(scanned),
+            Looked::Protected { values, dropped, fuel_used } => (values, dropped, fuel_used),
+        };
+        let without = match self.protected {
+            Protected::Block => None,
+            Protected::Drop => protected::without_blocks(raw, &values),
+        };
+        match self.look(direction, &without.ok_or(Blocked::ProtectedField)?)? {
+            Looked::Whole(rest) => Ok(Scanned { dropped, fuel_used: fuel_used + rest.fuel_used, ..rest }),
+            Looked::Protected { .. } => Err(Blocked::ProtectedField),
+        }
+    }
+
+    fn look(&self, direction: Direction, raw: &str) -> Result<Looked, Blocked> {
         if raw.len() > BODY_BYTES_MAX {
             return Err(Blocked::TooLarge);
         }
-        let leaves = json::leaves(raw).map_err(Blocked::NotJson)?;
-        let excluded = excluded::pointers(&leaves);
-        let pieces = pieces(leaves, "", NESTING_MAX, &excluded);
-        let mut flat = Vec::new();
-        flatten(&pieces, &mut flat);
+        let remembered = self.memo.map(|memo| (memo, self.depends_on(direction)));
+        let pieces = Pieces::of(raw, remembered).map_err(Blocked::NotJson)?;
+        let flat = pieces.flat();
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
+        if let Some(memo) = self.memo {
+            pieces.remember(memo, cuts.iter().map(|cuts| !cuts.is_empty()));
+        }
         for (leaf, cuts) in flat.iter().zip(&mut cuts).filter(|(leaf, _)| leaf.excluded) {
             if !leaf.text.is_empty() && !excluded::is_left_out(&leaf.text) {
-                cuts.push(Cut::whole(leaf));
+                cuts.push(Cut::whole(&leaf.text));
                 *cuts = joined(std::mem::take(cuts));
             }
         }
-        let mut done = Done {
-            scan: self,
-            cuts: cuts.into_iter(),
-            findings: Vec::new(),
-            sure: 0,
-            restorer: Restorer::default(),
-        };
-        let (record, wire) = done.rebuild(raw, &pieces)?;
-        self.finish(done, record, wire, &flat, fuel_used)
+        let scanned = pieces.clean.and(Clean::of(&flat));
+        let mut rebuild = Rebuild::new(self, cuts);
+        let (record, wire) = rebuild.body(raw, &pieces.all)?;
+        self.finish(rebuild, record, wire, scanned, fuel_used)
+    }
+
+    /// What a result depends on beside the string itself.
+    fn depends_on(&self, direction: Direction) -> Digest {
+        let redactor = self.redactor.plugin_ref().digest;
+        let (guard, direction) = (self.guard.fingerprint().as_bytes(), direction.code().as_bytes());
+        Digest::of_parts(&[redactor.as_bytes(), self.config.as_bytes(), guard, direction])
     }
 
     /// Scans a text that is not JSON.
@@ -177,17 +170,14 @@ impl Scan<'_> {
         };
         let flat = [&leaf];
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
-        let mut done = Done {
-            scan: self,
-            cuts: Vec::new().into_iter(),
-            findings: Vec::new(),
-            sure: 0,
-            restorer: Restorer::default(),
-        };
-        let (record, wire) = done.replace(&leaf, cuts.pop().unwrap_or_default())?;
+        let mut rebuild = Rebuild::new(self, Vec::new());
+        let (record, wire) = rebuild.leaf(&leaf, cuts.pop().unwrap_or_default());
         let (record, wire) =
             (record.unwrap_or_else(|| text.to_owned()), wire.unwrap_or_else(|| text.to_owned()));
-        self.finish(done, record, wire, &flat, fuel_used)
+        match self.finish(rebuild, record, wire, Clean::of(&flat), fuel_used)? {
+            Looked::Whole(scanned) => Ok(scanned),
+            Looked::Protected { .. } => Err(Blocked::ProtectedField),
+        }
     }
 
     /// Asks plugin and guard; returns the merged cuts of each leaf, in order.
@@ -281,40 +271,55 @@ impl Scan<'_> {
     }
 
     /// Whether policy replaces it in what leaves. Known values pass nowhere.
-    fn replaces(&self, cut: &Cut) -> bool {
+    pub(crate) fn replaces(&self, cut: &Cut) -> bool {
         cut.known || (self.egress == Egress::Redact && self.is_sure(cut))
     }
 
-    fn is_sure(&self, cut: &Cut) -> bool {
+    pub(crate) fn is_sure(&self, cut: &Cut) -> bool {
         cut.confidence_permille >= self.confidence_permille_min
     }
 
     fn finish(
         &self,
-        done: Done<'_, '_>,
+        done: Rebuild<'_, '_>,
         record: String,
         wire: String,
-        flat: &[&Leaf],
+        scanned: Clean,
         fuel_used: u64,
-    ) -> Result<Scanned, Blocked> {
+    ) -> Result<Looked, Blocked> {
         if self.egress == Egress::Block && done.sure > 0 {
             return Err(Blocked::ByPolicy(done.sure));
+        }
+        if !done.protected.is_empty() {
+            return Ok(Looked::Protected { values: done.protected, dropped: done.dropped, fuel_used });
         }
         // The last look: known values pass nowhere, whatever policy says of findings.
         let survives = |text: &str| self.guard.finds_secret(text.as_bytes());
         if survives(&record) || (wire != record && survives(&wire)) {
             return Err(Blocked::Survivor);
         }
-        Ok(Scanned {
+        Ok(Looked::Whole(Scanned {
             record,
             wire,
             findings: done.findings,
-            fields: flat.len() as u64,
-            bytes: flat.iter().map(|leaf| leaf.text.len() as u64).sum(),
+            dropped: Vec::new(),
+            fields: scanned.fields,
+            bytes: scanned.bytes,
             fuel_used,
             restorer: done.restorer,
-        })
+        }))
     }
+}
+
+/// What came of a look at a text.
+enum Looked {
+    Whole(Scanned),
+    /// Findings in values that are not edited: where these stand, and what was found.
+    Protected {
+        values: Vec<(usize, Protection)>,
+        dropped: Vec<Finding>,
+        fuel_used: u64,
+    },
 }
 
 fn field<'a>(direction: Direction, leaf: &'a Leaf) -> Field<'a> {
@@ -330,133 +335,5 @@ fn field<'a>(direction: Direction, leaf: &'a Leaf) -> Field<'a> {
         is_final: true,
         carry: &[],
         ext: &[],
-    }
-}
-
-/// Opens JSON texts inside strings. What does not parse is a string like any other.
-fn pieces(leaves: Vec<Leaf>, prefix: &str, depth: usize, excluded: &[String]) -> Vec<Piece> {
-    leaves
-        .into_iter()
-        .map(|mut leaf| {
-            leaf.path.insert_str(0, prefix);
-            // Keys give a body its shape: they are scanned like any text, and stay.
-            leaf.excluded =
-                !leaf.path.contains("/#key/") && excluded.iter().any(|at| is_under(&leaf.path, at));
-            let looks_nested = depth > 0 && !leaf.excluded && leaf.text.trim_start().starts_with(['{', '[']);
-            let nested = if looks_nested { json::leaves(&leaf.text).ok() } else { None };
-            // A list of numbers has no leaves of its own: then the text itself is what is scanned.
-            let nested = nested.filter(|inner| !inner.is_empty());
-            let nested = nested.map(|inner| pieces(inner, &leaf.path, depth - 1, &[]));
-            Piece { leaf, nested }
-        })
-        .collect()
-}
-
-/// Whether a pointer leads into, or to, the value at another.
-fn is_under(path: &str, at: &str) -> bool {
-    path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn flatten<'a>(pieces: &'a [Piece], out: &mut Vec<&'a Leaf>) {
-    for piece in pieces {
-        match &piece.nested {
-            Some(inner) => flatten(inner, out),
-            None => out.push(&piece.leaf),
-        }
-    }
-}
-
-/// Overlapping spans become one: the union, under the rule of the surest (of equals, the longest) part. So do two
-/// of one rule that touch: a stream that was cut between them could not tell them from one.
-pub(crate) fn joined(mut cuts: Vec<Cut>) -> Vec<Cut> {
-    cuts.sort_by_key(|cut| (cut.at.start, std::cmp::Reverse(cut.at.end)));
-    let mut merged: Vec<(Cut, usize)> = Vec::with_capacity(cuts.len());
-    for cut in cuts {
-        let length = cut.at.len();
-        match merged.last_mut() {
-            Some((last, best))
-                if cut.at.start < last.at.end || (cut.at.start == last.at.end && cut.rule == last.rule) =>
-            {
-                last.at.end = last.at.end.max(cut.at.end);
-                last.known |= cut.known;
-                if (cut.confidence_permille, length) > (last.confidence_permille, *best) {
-                    last.rule = cut.rule;
-                    last.confidence_permille = cut.confidence_permille;
-                    *best = length;
-                }
-            }
-            _ => merged.push((cut, length)),
-        }
-    }
-    merged.into_iter().map(|(cut, _)| cut).collect()
-}
-
-/// Puts the cuts back into the body, leaf by leaf in the order of the scan.
-struct Done<'a, 'b> {
-    scan: &'a Scan<'b>,
-    cuts: std::vec::IntoIter<Vec<Cut>>,
-    findings: Vec<Finding>,
-    /// Findings at or above the policy's confidence.
-    sure: usize,
-    restorer: Restorer,
-}
-
-impl Done<'_, '_> {
-    /// `raw` for the record and for the wire.
-    fn rebuild(&mut self, raw: &str, pieces: &[Piece]) -> Result<(String, String), Blocked> {
-        let (mut record, mut wire) = (Vec::new(), Vec::new());
-        for piece in pieces {
-            let (for_record, for_wire) = match &piece.nested {
-                Some(inner) => {
-                    let (r, w) = self.rebuild(&piece.leaf.text, inner)?;
-                    (Some(r).filter(|r| *r != piece.leaf.text), Some(w).filter(|w| *w != piece.leaf.text))
-                }
-                None => {
-                    let cuts = self.cuts.next().unwrap_or_default();
-                    self.replace(&piece.leaf, cuts)?
-                }
-            };
-            record.extend(for_record.map(|text| (piece.leaf.at.clone(), text)));
-            wire.extend(for_wire.map(|text| (piece.leaf.at.clone(), text)));
-        }
-        Ok((json::splice(raw, &record), json::splice(raw, &wire)))
-    }
-
-    /// One leaf with its cuts replaced: for the record, and for the wire; `None` where it stays as it is.
-    fn replace(&mut self, leaf: &Leaf, cuts: Vec<Cut>) -> Result<(Option<String>, Option<String>), Blocked> {
-        if cuts.is_empty() {
-            return Ok((None, None));
-        }
-        if leaf.key.as_deref().is_some_and(|key| PROTECTED_KEYS.contains(&key)) {
-            return Err(Blocked::ProtectedField);
-        }
-        let (mut record, mut wire) = (String::new(), String::new());
-        let mut done = 0;
-        for cut in cuts {
-            let secret = &leaf.text[cut.at.clone()];
-            let between = &leaf.text[done..cut.at.start];
-            let tag = self.scan.tagger.tag(secret.as_bytes());
-            let mark = placeholder(&cut.rule, &tag);
-            record.push_str(between);
-            record.push_str(&mark);
-            wire.push_str(between);
-            self.sure += usize::from(self.scan.is_sure(&cut));
-            let replaced = self.scan.replaces(&cut);
-            wire.push_str(if replaced { &mark } else { secret });
-            if replaced && !cut.known {
-                self.restorer.remember(&mark, secret);
-            }
-            done = cut.at.end;
-            self.findings.push(Finding {
-                path: leaf.path.clone(),
-                rule: cut.rule,
-                start: cut.at.start as u64,
-                end: cut.at.end as u64,
-                tag,
-            });
-        }
-        record.push_str(&leaf.text[done..]);
-        wire.push_str(&leaf.text[done..]);
-        Ok((Some(record), Some(wire)))
     }
 }

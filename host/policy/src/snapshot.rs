@@ -5,8 +5,8 @@ use serde_json::Value;
 use sluice_core::contract::redactor::Rule;
 use sluice_core::contract::router::Bakeoff;
 use sluice_core::{
-    CaptureMode, Dialect, Digest, Egress, Mode, PluginKind, PluginLimits, PolicyId, Price, Role, Stage,
-    Timestamp,
+    CaptureMode, Dialect, Digest, Egress, Mode, PluginKind, PluginLimits, PolicyId, Price, Protected, Role,
+    Stage, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -270,10 +270,18 @@ pub struct Redaction {
     /// keeps the placeholders either way.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restore: bool,
+    /// What becomes of a text with a finding in a value that must not be edited.
+    #[serde(default, skip_serializing_if = "is_block")]
+    pub protected: Protected,
     /// Findings below this confidence are ignored.
     pub confidence_permille_min: u32,
     /// Names of environment variables whose values are never to leave, as patterns: `*_KEY`.
     pub env_patterns: Vec<String>,
+}
+
+/// As with flags.
+fn is_block(protected: &Protected) -> bool {
+    *protected == Protected::Block
 }
 
 /// Left out where false: snapshots of before keep their hash.

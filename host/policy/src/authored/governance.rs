@@ -13,7 +13,7 @@ use crate::values::{is_env_pattern, split_model_id};
 use serde::Serialize;
 use serde_json::Value;
 use sluice_core::contract::is_code;
-use sluice_core::{CaptureMode, Egress, Role, Stage};
+use sluice_core::{CaptureMode, Egress, Protected, Role, Stage};
 use std::collections::BTreeMap;
 
 /// Longest system prompt in bytes: it is sent, and paid for, with every call of its role.
@@ -209,6 +209,7 @@ pub(super) fn security(table: &Cursor<'_, '_>) -> Security {
             egress,
             responses: redaction.flag("responses").unwrap_or(true),
             restore,
+            protected: protected(&redaction, egress),
             confidence_permille_min: redaction.whole_u32("confidence_permille_min", 1..=1000).unwrap_or(1),
             env_patterns: redaction.list("env_patterns", 64).iter().filter_map(pattern).collect(),
         },
@@ -233,6 +234,22 @@ pub(super) fn pipeline(table: &Cursor<'_, '_>) -> PipelineRules {
     }
     let validate_timeout_ms = table.whole("validate_timeout_ms", 1..=COMMAND_MS_MAX).unwrap_or(1);
     PipelineRules { validate_command, validate_timeout_ms }
+}
+
+/// Only what is replaced elsewhere can be left out here: under `off` nothing is, and `block` holds all back.
+fn protected(table: &Cursor<'_, '_>, egress: Egress) -> Protected {
+    if table.maybe("protected").is_none() {
+        return Protected::Block;
+    }
+    let code = table.code("protected", "way with protected values", &["block", "drop"]).unwrap_or_default();
+    if code == "drop" && egress != Egress::Redact {
+        table.problem(
+            "protected",
+            "blocks are left out only where `egress` is \"redact\"",
+            "leave `protected` out, or set `egress = \"redact\"`",
+        );
+    }
+    if code == "drop" { Protected::Drop } else { Protected::Block }
 }
 
 fn egress(table: &Cursor<'_, '_>) -> Option<Egress> {
