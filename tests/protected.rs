@@ -73,7 +73,8 @@ fn a_block_with_a_secret_in_its_signature_is_left_out() {
 #[test]
 fn blocks_side_by_side_go_together() {
     let token = rig::token();
-    let content = [thinking(&token), thinking(&token), text(&format!("REGISTRY_TOKEN={token}"))];
+    let both = json!({ "type": "thinking", "signature": token, "data": { "thoughtSignature": token } });
+    let content = [text("one"), both, thinking(&token), text(&format!("REGISTRY_TOKEN={token}"))];
     let raw = json!({ "messages": [{ "role": "assistant", "content": content }] }).to_string();
     let memo = Memo::default();
     let scan = Scan { protected: Protected::Drop, memo: Some(&memo), ..Scanner::bundled().scan() };
@@ -81,8 +82,9 @@ fn blocks_side_by_side_go_together() {
     {
         let scanned = scanned.unwrap();
         let read: Value = serde_json::from_str(&scanned.wire).unwrap();
-        assert_eq!(read["messages"][0]["content"].as_array().unwrap().len(), 1);
-        assert_eq!((scanned.findings.len(), scanned.dropped.len()), (1, 2));
+        assert_eq!(read["messages"][0]["content"].as_array().unwrap().len(), 2);
+        assert_eq!(read["messages"][0]["content"][0], text("one"));
+        assert_eq!((scanned.findings.len(), scanned.dropped.len()), (1, 3));
         assert!(!scanned.wire.contains(&token) && !scanned.record.contains(&token));
     }
 }
