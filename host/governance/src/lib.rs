@@ -10,6 +10,7 @@ pub mod guard;
 pub mod json;
 pub mod ledger;
 pub mod memo;
+mod open;
 pub mod probe;
 pub mod redact;
 pub mod restore;
