@@ -2,7 +2,7 @@
 //! variables of the policy's patterns), in the forms that they take on their way. Independent of the
 //! redactor plugin: swapping that cannot switch this off.
 
-use crate::stream::open_from;
+use crate::open::open_from;
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};

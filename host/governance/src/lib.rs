@@ -11,6 +11,7 @@ pub mod guard;
 pub mod json;
 pub mod ledger;
 pub mod memo;
+mod open;
 mod pieces;
 pub mod probe;
 mod protected;

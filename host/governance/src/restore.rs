@@ -7,7 +7,7 @@
 
 use crate::guard::KNOWN_VALUE_RULE;
 use crate::json;
-use crate::stream::open_from;
+use crate::open::open_from;
 use crate::tag::placeholder;
 use sluice_core::Secret;
 use sluice_core::record::Finding;

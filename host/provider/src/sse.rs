@@ -213,8 +213,59 @@ mod tests {
         proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
     }
 
+    /// What the parser keeps for later, which is part of one event and never more than its limit.
+    fn held(parser: &Parser) -> usize {
+        parser.line.len() + parser.data.len() + parser.name.len()
+    }
+
+    /// Pushes the chunks and looks after each one; the events, or where it was refused.
+    fn watched(bytes: &[u8], mut next: impl FnMut() -> usize) -> Result<Vec<Event>, SseProblem> {
+        let (mut parser, mut events, mut at) = (Parser::default(), Vec::new(), 0);
+        while at < bytes.len() {
+            let end = (at + next()).min(bytes.len());
+            parser.push(&bytes[at..end], &mut events)?;
+            at = end;
+            let given: usize = events.iter().map(|event| event.name.len() + event.data.len()).sum();
+            assert!(held(&parser) <= parser.event_bytes && parser.event_bytes <= EVENT_BYTES_MAX);
+            assert!(held(&parser) + given <= at, "more than came in");
+        }
+        parser.finish(&mut events)?;
+        Ok(events)
+    }
+
+    #[test]
+    fn a_stream_without_an_end_is_refused_before_it_is_kept() {
+        for line in ["data: x\n", "data\n", "event: abc\r\n", ":\n", "x\r", "id: 7\n"] {
+            let chunk = line.repeat(1 << 16);
+            let (mut parser, mut events, mut taken) = (Parser::default(), Vec::new(), 0);
+            while parser.push(chunk.as_bytes(), &mut events).is_ok() {
+                taken += chunk.len();
+                assert!(held(&parser) <= EVENT_BYTES_MAX, "{line:?}");
+                assert!(parser.line.capacity() + parser.data.capacity() <= 4 * EVENT_BYTES_MAX, "{line:?}");
+                assert!(taken <= 4 * EVENT_BYTES_MAX, "{line:?} goes on for ever");
+            }
+            assert!(events.is_empty());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn arbitrary_bytes_in_arbitrary_chunks(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400), sizes in proptest::collection::vec(0usize..40, 1..9),
+        ) {
+            // A chunk of nothing is a chunk too; the last size lets it go on.
+            let mut sizes = sizes.into_iter().chain([1]).cycle();
+            let pieces = watched(&bytes, || sizes.next().unwrap_or(1));
+            prop_assert_eq!(&pieces, &events_of([bytes.as_slice()]));
+            prop_assert_eq!(&pieces, &events_of(bytes.chunks(1)));
+        }
+
+        #[test]
+        fn no_more_is_kept_than_came(bytes in stream_bytes(), size in 1usize..20) {
+            prop_assert_eq!(watched(&bytes, || size), events_of([bytes.as_slice()]));
+        }
 
         #[test]
         fn any_cutting_gives_the_same_events(bytes in stream_bytes(), cuts in proptest::collection::vec(0usize..96, 0..12)) {

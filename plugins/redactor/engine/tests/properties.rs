@@ -155,6 +155,28 @@ proptest! {
     }
 
     #[test]
+    fn findings_lie_in_the_text_whatever_the_bytes(
+        bytes in prop::collection::vec(any::<u8>(), 0..400), text in any::<String>(), seed in any::<u64>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12), cut in 1usize..90,
+    ) {
+        // Secrets with bytes in them that no text has, so that rules begin and do not end as they expect.
+        let mut damaged = traffic(seed).into_bytes();
+        for (at, byte) in damage {
+            let at = at.index(damaged.len());
+            if byte < 128 { damaged[at] = byte | 0x80 } else { damaged.truncate(damaged.len().min(at + 60)) }
+        }
+        for bytes in [bytes.as_slice(), text.as_bytes(), &damaged] {
+            for strict in [false, true] {
+                let found = scan_text(bytes, &Switches { strict, ..Switches::default() });
+                prop_assert!(found.iter().all(|one| one.start < one.end && one.end <= bytes.len()), "{:?}", bytes);
+                prop_assert!(found.windows(2).all(|two| two[0].start <= two[1].start), "not sorted: {:?}", bytes);
+                prop_assert!(found.windows(2).all(|two| two[0].end < two[1].end), "one in another: {:?}", bytes);
+            }
+            streamed(bytes, "DB_PASSWORD", || cut);
+        }
+    }
+
+    #[test]
     fn arbitrary_carries_are_taken(carry in prop::collection::vec(any::<u8>(), 0..60), before in "[ -~]{0,20}") {
         let piece = Piece { content: b"API_KEY=9aKd02mXz81L", before: before.as_bytes(), carry: &carry, ..Piece::default() };
         scan_piece(&piece, &Switches::default());
