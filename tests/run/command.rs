@@ -60,6 +60,9 @@ fn the_document_and_the_files_tell_the_same() {
         (document["checkpoints"].as_u64(), document["stages"].as_array().unwrap().len()),
         (Some(8), 6)
     );
+    // The shape of a call is the same in each stage, and scanned once.
+    let scans = |name: &str| document["scans"][name].as_u64().unwrap();
+    assert!(0 < scans("remembered") && scans("remembered") < scans("fields"), "{}", document["scans"]);
     for stage in document["stages"].as_array().unwrap() {
         assert_eq!(
             (&stage["done"], &stage["loopback"], &stage["attempts"]),

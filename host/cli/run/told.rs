@@ -44,6 +44,7 @@ fn document(workspace: &Workspace, args: &Args, outcome: &Outcome) -> Value {
         "stages": summary.stages,
         "artifacts": artifacts,
         "cost_micro_usd": summary.cost_micro_usd,
+        "scans": { "fields": outcome.scans.0, "remembered": outcome.scans.1 },
         "checkpoints": summary.checkpoints,
         "verdict": outcome.verdict.verdict,
         "reasons": outcome.verdict.reasons,

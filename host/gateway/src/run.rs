@@ -266,6 +266,11 @@ impl Run {
         self.spec_id.as_ref()
     }
 
+    /// Strings that this process looked up in the run's memory of scans, and how many of them it had scanned before.
+    pub fn remembered(&self) -> (u64, u64) {
+        self.memo.hits()
+    }
+
     pub(crate) fn memo(&self) -> &Memo {
         &self.memo
     }

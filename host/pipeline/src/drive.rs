@@ -43,6 +43,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Stage by stage.
     pub summary: Summary,
+    /// Strings that were to be scanned in this process, and how many of them had been before.
+    pub scans: (u64, u64),
 }
 
 /// A run on its way.
@@ -280,11 +282,11 @@ impl<'s, S: Surroundings> Course<'s, S> {
             self.run.note(vec![Note::new(EventKind::BranchMerged, None, None, &merged)]).await?;
             self.mark("merged").await?;
         }
-        let gateway = self.gateway.clone();
+        let (gateway, scans) = (self.gateway.clone(), self.run.remembered());
         let last = self.run.finish(if verdict.unlocks() { "ok" } else { "refused" }).await?;
         seal(&gateway, last.at).await.map_err(Stop::Unsealed)?;
         let events = gateway.parts().writer.reader()?.run_events(&run_id)?.events;
-        Ok(Outcome { summary: Summary::of(&events), run_id, verdict })
+        Ok(Outcome { summary: Summary::of(&events), run_id, verdict, scans })
     }
 }
 
