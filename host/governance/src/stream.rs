@@ -134,7 +134,8 @@ impl<'a> TextStream<'a> {
             match self.cuts.last_mut() {
                 // What was open at the end of the last piece goes on.
                 Some(last) if last.at.end == cut.at.start && last.rule == cut.rule => {
-                    last.at.end = cut.at.end
+                    last.at.end = cut.at.end;
+                    last.confidence_permille = last.confidence_permille.max(cut.confidence_permille);
                 }
                 _ => self.cuts.push(cut),
             }

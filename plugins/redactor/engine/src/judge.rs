@@ -5,11 +5,13 @@ use crate::decode;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
-use crate::scan::{DEPTH_MAX, Finding, Scan, Tail, extend, made_up, says_example, scan};
+use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, Walk, extend, made_up, says_example, scan};
 use crate::text::{SIGHT_BYTES, Text};
 
 /// How far inside a longer run a part of it may begin to be judged by itself.
 const INSIDE_BYTES_MAX: usize = 64;
+/// So much of a run decides about it and about its parts, wherever it ends.
+const DECIDED_BYTES: usize = runs::LONG_BYTES + INSIDE_BYTES_MAX + GLUE_BYTES_MAX + 8;
 /// How much of the last run counts as undecided by itself; what matchers have begun in it counts anyway.
 const TRAILING_BYTES_MAX: usize = 256;
 
@@ -20,13 +22,20 @@ impl Scan<'_, '_> {
         let bytes = self.text.bytes;
         self.text.look_everywhere();
         if let Some(cut) = self.cut {
-            // What the text begins in the middle of was judged when its beginning was there, but for the windows of an
-            // encoding that goes on.
-            self.wide_until = bytes.iter().take_while(|byte| is_run_byte(**byte)).count();
-            if let (Some(phase), true) = (cut.phase, self.depth < DEPTH_MAX) {
-                let run = Encoded { until: padded(bytes, 0, self.wide_until), end: self.wide_until };
-                self.encoding = Some((-(phase as isize), run.until));
-                self.windows((WINDOW_STEP_BYTES - phase) % WINDOW_STEP_BYTES, run);
+            let from = cut.from.min(bytes.len());
+            let end = from + bytes[from..].iter().take_while(|byte| is_run_byte(**byte)).count();
+            if cut.wide {
+                self.wide_until = end;
+                self.walked(Walk::Wide, 0, end);
+            }
+            let run = Encoded { until: padded(bytes, from, end), end };
+            match cut.encoding {
+                Some(Encoding::Open) => {
+                    let found = self.windows(from, run);
+                    self.walked(Walk::Encoding(found), 0, run.until);
+                }
+                Some(Encoding::Found) => self.walked(Walk::Encoding(Some(0)), 0, run.until),
+                None => {}
             }
         }
         // How many bytes right before the block belong to a run.
@@ -73,7 +82,7 @@ impl Scan<'_, '_> {
     #[inline(never)]
     fn long_run(&mut self, core_start: usize, core_end: usize) {
         let bytes = self.text.bytes;
-        if (self.cut.is_some() && core_start == 0) || !random::may_be_random(bytes, core_start, core_end) {
+        if self.is_behind(core_start) || !random::may_be_random(bytes, core_start, core_end) {
             return;
         }
         let (mut start, mut end) = (core_start, core_end);
@@ -93,16 +102,20 @@ impl Scan<'_, '_> {
                 end += 1;
             }
             self.wide_until = end;
+            self.walked(Walk::Wide, core_start, end);
         }
-        if end == bytes.len() && !self.text.closed() && end - start < SIGHT_BYTES {
+        if end == bytes.len() && !self.text.closed() && end - start < DECIDED_BYTES {
             self.pending = self.pending.min(start);
         }
         // What stands after an `=` is a value of its own.
         if first || bytes[core_start - 1] == b'=' {
             self.encoded(start, self.wide_until);
         }
-        while end > core_end && b".=~/".contains(&bytes[end - 1]) {
-            end -= 1;
+        // Whatever ends a long one is its part: it is decided before its end is seen.
+        if end - start < DECIDED_BYTES {
+            while end > core_end && b".=~/".contains(&bytes[end - 1]) {
+                end -= 1;
+            }
         }
         if (start, end) == (core_start, core_end) || !self.judge(start, end) {
             self.judge(core_start, core_end);
@@ -149,7 +162,7 @@ impl Scan<'_, '_> {
         }
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
         let to = if says && prose { symbols_end(self.text, from, to) } else { to };
-        if to - from >= SIGHT_BYTES {
+        if to - from >= runs::LONG_BYTES {
             self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
         } else {
             self.push(rule, from, to, Tail::Closed);
@@ -166,35 +179,43 @@ impl Scan<'_, '_> {
             return;
         }
         // A path before it may have shifted it.
-        let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { 4 };
+        let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { SHIFTS };
         let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
         // Most runs are short and do not begin with printable bytes. A short one is all in its first window.
         if !begins && end - start < WINDOW_BYTES {
             return;
         }
         let run = Encoded { until: padded(bytes, start, end), end };
-        if !(begins && (0..shifts).any(|shift| self.window(start + shift, start, run))) {
-            self.encoding = Some((start as isize, run.until));
-            self.windows(start + WINDOW_STEP_BYTES, run);
+        let found = if begins && (0..shifts).any(|shift| self.window(start + shift, start, run)) {
+            Some(start)
+        } else if end - start > WINDOW_BYTES {
+            self.windows(start + 1, run)
+        } else {
+            None
+        };
+        if end - start > WINDOW_BYTES {
+            self.walked(Walk::Encoding(found), start, run.until);
         }
     }
 
-    /// The windows of a run from the second on, or of one that the text begins in the middle of.
-    fn windows(&mut self, first: usize, run: Encoded) {
+    /// The windows of a run but for the one at its beginning, from a place on. They begin at fixed places of the text,
+    /// wherever the run began. Says where a secret was found.
+    fn windows(&mut self, first: usize, run: Encoded) -> Option<usize> {
         let open = run.until == self.text.len() && !self.text.closed();
-        let mut from = first;
+        let phase = self.cut.map_or(0, |cut| cut.phase);
+        let mut from = (first + phase).next_multiple_of(WINDOW_STEP_BYTES) - phase;
         // What is left is in the window before, unless the text ends too early to say so.
         while from < run.until && (open || run.until - from > WINDOW_BYTES - WINDOW_STEP_BYTES) {
-            if open && run.until - from < WINDOW_BYTES {
+            if open && run.until - from < WINDOW_BYTES + SHIFTS {
                 self.pending = self.pending.min(from);
-                return;
+                return None;
             }
-            if (0..4).any(|shift| self.window(from + shift, from, run)) {
-                self.encoding = None;
-                return;
+            if (0..SHIFTS).any(|shift| self.window(from + shift, from, run)) {
+                return Some(from);
             }
             from += WINDOW_STEP_BYTES;
         }
+        None
     }
 
     /// Looks at one window; a secret in it makes all from `mark` on a finding.
@@ -217,6 +238,9 @@ impl Scan<'_, '_> {
         let found = scan(&inner, self.switches, None, self.depth + 1).findings;
         let Some(best) = found.iter().max_by_key(|found| found.confidence) else { return false };
         let tail = if run.end - mark >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
+        if tail == Tail::Closed && run.end == self.text.len() && !self.text.closed() {
+            self.pending = self.pending.min(mark);
+        }
         self.add(Finding { start: mark, end: run.end, tail, ..*best });
         true
     }
@@ -246,6 +270,8 @@ fn padded(bytes: &[u8], start: usize, end: usize) -> usize {
 const ENCODED_BYTES_MIN: usize = 24;
 /// How much of a run is decoded at once: what a matcher sees, and less than a stream holds back.
 const WINDOW_BYTES: usize = SIGHT_BYTES;
+/// At how many places the four characters of base64 may begin.
+const SHIFTS: usize = 4;
 /// From one window to the next: a multiple of the four characters of base64.
 pub(crate) const WINDOW_STEP_BYTES: usize = WINDOW_BYTES / 2;
 

@@ -7,10 +7,12 @@
 //! linear in the text.
 
 mod assign;
+mod carry;
 mod check;
 mod classes;
 mod decode;
 mod judge;
+mod merge;
 mod names;
 mod page;
 mod placeholder;

@@ -1,7 +1,7 @@
 //! What earlier redaction left: it must not be found again.
 
 /// The head, an id of 48 bytes, a tag of 16 and the two signs around it.
-const PLACEHOLDER_BYTES_MAX: usize = 10 + 48 + 1 + 16 + 1;
+pub(crate) const PLACEHOLDER_BYTES_MAX: usize = 10 + 48 + 1 + 16 + 1;
 
 /// Placeholders (`[REDACTED:<rule>:<16 hex digits>]`) that touch `start..end`.
 pub(crate) fn placeholders(bytes: &[u8], start: usize, end: usize) -> Vec<(usize, usize)> {

@@ -6,10 +6,13 @@ use crate::decode;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS, Word};
-use crate::text::{SIGHT_BYTES, Text};
+use crate::text::Text;
 
 /// Shortest run that is looked at.
 pub(crate) const RUN_BYTES_MIN: usize = 16;
+/// From this length on a run is a blob: how long it is does not matter any more, and if it is a finding, it is one to
+/// the end. So much less than [`crate::text::SIGHT_BYTES`] that it can be seen of a part of a run, too.
+pub(crate) const LONG_BYTES: usize = 344;
 /// How far left of the run its words may stand.
 pub(crate) const CONTEXT_BYTES_MAX: usize = 56;
 
@@ -182,7 +185,7 @@ pub(crate) fn service_rule(
     runs: impl Fn(u16) -> bool,
 ) -> Option<u16> {
     // A blob: no service has such tokens, and a stream decides before it has seen the end of one.
-    if end - start >= SIGHT_BYTES {
+    if end - start >= LONG_BYTES {
         return None;
     }
     // What stands behind a path of a service's name is a part of that path.
@@ -224,7 +227,7 @@ pub(crate) fn keyword_says_so(value: &[u8], context: &Context, gap: &[u8]) -> bo
         return near || (words && distance <= 8);
     }
     // As much as can always be seen.
-    let seen = &value[..value.len().min(SIGHT_BYTES)];
+    let seen = &value[..value.len().min(LONG_BYTES)];
     if decode::base64(seen).is_some_and(|text| text.contains(&b' ') && decode::is_text(&text)) {
         return false;
     }

@@ -3,7 +3,7 @@
 use crate::assign::{self, Outcome};
 use crate::check::Verdict;
 use crate::decode;
-use crate::placeholder::placeholders;
+use crate::placeholder::{PLACEHOLDER_BYTES_MAX, placeholders};
 use crate::program::{self, in_set};
 use crate::random;
 use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Kind, Lead, PROBES, RANKS, RULES, builtin};
@@ -70,11 +70,41 @@ impl Switches {
     }
 }
 
-/// The text begins in the middle of a longer one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The text is the end of a longer one: what a scan of all of it would know at `from`, where the words and edges that
+/// decide are there again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cut {
-    /// Where it begins in the middle of an encoding that was not over: how far from the beginning of a window.
-    pub phase: Option<usize>,
+    /// What begins before it was found when it was settled.
+    pub from: usize,
+    /// How far the text begins from a place where windows of encodings begin.
+    pub phase: usize,
+    /// The run that goes over `from` was judged with its punctuation.
+    pub wide: bool,
+    /// The encoding that goes over `from`, if there is one.
+    pub encoding: Option<Encoding>,
+    /// Up to here escapes were undone.
+    pub escaped_until: usize,
+    /// Up to here a key's material was walked over.
+    pub pem_until: usize,
+}
+
+/// What the windows of an encoding came to so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// Nothing yet.
+    Open,
+    /// A secret: the rest of the run is redacted.
+    Found,
+}
+
+/// Something the scan walks over once and then does not look into again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walk {
+    Wide,
+    /// Where its secret was found.
+    Encoding(Option<usize>),
+    Escaped,
+    Pem,
 }
 
 pub(crate) struct Scan<'s, 't> {
@@ -92,10 +122,9 @@ pub(crate) struct Scan<'s, 't> {
     escaped_until: usize,
     /// Where a key's material was walked to.
     pem_until: usize,
-    /// The run that was decoded last without a finding: where it begins (before the text, if that is negative), and
-    /// where it ends.
-    pub encoding: Option<(isize, usize)>,
-    /// Whether the text begins in the middle of something.
+    /// What was walked over, as far as a later piece may begin in the middle of it.
+    pub walks: Vec<(Walk, usize, usize)>,
+    /// What is known of the text before.
     pub cut: Option<Cut>,
 }
 
@@ -116,13 +145,21 @@ pub(crate) fn scan<'s, 't>(
         wide_until: 0,
         escaped_until: 0,
         pem_until: 0,
-        encoding: None,
+        walks: Vec::new(),
         cut,
     };
+    if let Some(cut) = cut {
+        (scan.escaped_until, scan.pem_until) = (cut.escaped_until, cut.pem_until);
+        scan.walked(Walk::Escaped, 0, cut.escaped_until);
+        scan.walked(Walk::Pem, 0, cut.pem_until);
+    }
     scan.anchors();
     scan.runs();
     if !switches.extra_keys.is_empty() {
         scan.extra_keys();
+    }
+    if let Some(cut) = cut {
+        scan.findings.retain(|found| found.start >= cut.from);
     }
     scan
 }
@@ -342,8 +379,20 @@ impl Scan<'_, '_> {
         from
     }
 
+    /// Whether something that begins here was looked at before the text was cut.
+    pub fn is_behind(&self, start: usize) -> bool {
+        self.cut.is_some_and(|cut| start < cut.from)
+    }
+
+    /// Notes what was walked over. Nothing goes on after a text that is closed.
+    pub fn walked(&mut self, walk: Walk, start: usize, end: usize) {
+        if !self.text.closed() && start < end {
+            self.walks.push((walk, start, end));
+        }
+    }
+
     fn pem(&mut self, rule: u16, start: usize) -> usize {
-        if start < self.pem_until {
+        if start < self.pem_until || self.is_behind(start) {
             return start;
         }
         let Some(head) = structure::pem_head(self.text, start) else { return start };
@@ -351,6 +400,7 @@ impl Scan<'_, '_> {
         let (end, open) = structure::pem_body(self.text, head);
         self.text.take_peeked();
         self.pem_until = end;
+        self.walked(Walk::Pem, start, end);
         let tail = if open { Tail::Pem } else { Tail::Closed };
         self.push(rule, start, end, tail);
         start
@@ -358,6 +408,9 @@ impl Scan<'_, '_> {
 
     /// Undoes the escapes of a run that has some and scans what comes out.
     fn escaped(&mut self, hit: usize) -> usize {
+        if self.is_behind(hit) {
+            return hit;
+        }
         let bytes = self.text.bytes;
         let plain = |byte: u8| !byte.is_ascii_whitespace() && byte != b'"' && byte != b'<';
         let mut start = hit;
@@ -370,6 +423,7 @@ impl Scan<'_, '_> {
             end += 1;
         }
         self.escaped_until = end;
+        self.walked(Walk::Escaped, start, end);
         if self.depth >= DEPTH_MAX {
             return start;
         }
@@ -426,7 +480,13 @@ impl Scan<'_, '_> {
     /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is.
     pub fn add(&mut self, finding: Finding) {
         let mut from = finding.start;
-        for (start, end) in placeholders(self.text.bytes, finding.start, finding.end) {
+        // In one that goes on, only those that are there as soon as it is decided.
+        let seen = if finding.tail == Tail::Closed {
+            finding.end
+        } else {
+            finding.end.min(finding.start + SIGHT_BYTES - PLACEHOLDER_BYTES_MAX)
+        };
+        for (start, end) in placeholders(self.text.bytes, finding.start, seen) {
             self.keep(
                 Finding { start: from, end: start.clamp(from, finding.end), tail: Tail::Closed, ..finding },
                 true,
@@ -437,7 +497,8 @@ impl Scan<'_, '_> {
     }
 
     fn keep(&mut self, finding: Finding, rest: bool) {
-        let least = if rest { VALUE_BYTES_MIN } else { 1 };
+        // How long one will be that goes on is not known yet.
+        let least = if rest && finding.tail == Tail::Closed { VALUE_BYTES_MIN } else { 1 };
         if finding.end >= finding.start + least {
             self.findings.push(finding);
         }

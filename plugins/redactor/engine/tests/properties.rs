@@ -1,4 +1,4 @@
-//! What holds for every text: pieces give what the whole gives, nothing panics, the work grows with the length.
+//! What holds for every text: pieces give what the whole gives, however it is cut, nothing panics, the work grows with the length.
 
 mod common;
 
@@ -6,21 +6,29 @@ use common::{Random, base64, expand, hex, table};
 use proptest::prelude::*;
 use redactor_engine::{HOLD_BYTES_MAX, Piece, Switches, scan_piece, scan_text};
 
-/// The bytes that are redacted.
-fn marked(len: usize, spans: impl Iterator<Item = (usize, usize)>) -> Vec<bool> {
-    let mut out = vec![false; len];
-    spans.for_each(|(start, end)| out[start..end].iter_mut().for_each(|byte| *byte = true));
+/// What is redacted, and by which rule: what decides about the text that comes out.
+type Spans = Vec<(usize, usize, u16)>;
+
+/// As the host joins them: two of one rule that touch are one.
+fn joined(found: impl Iterator<Item = (usize, usize, u16)>) -> Spans {
+    let mut out = Spans::new();
+    for (start, end, rule) in found {
+        match out.last_mut() {
+            Some(last) if last.1 == start && last.2 == rule => last.1 = end,
+            _ => out.push((start, end, rule)),
+        }
+    }
     out
 }
 
-fn whole(text: &[u8], key: &str) -> Vec<bool> {
+fn whole(text: &[u8], key: &str) -> Spans {
     let piece = Piece { content: text, key, last: true, ..Piece::default() };
-    marked(text.len(), scan_piece(&piece, &Switches::default()).findings.iter().map(|f| (f.start, f.end)))
+    joined(scan_piece(&piece, &Switches::default()).findings.iter().map(|f| (f.start, f.end, f.rule)))
 }
 
 /// Hands the text over in pieces as the host does: what is unsettled stands before the next piece.
-fn streamed(text: &[u8], key: &str, mut next_cut: impl FnMut() -> usize) -> Vec<bool> {
-    let mut out = vec![false; text.len()];
+fn streamed(text: &[u8], key: &str, mut next_cut: impl FnMut() -> usize) -> Spans {
+    let mut out = Spans::new();
     let (mut from, mut seen, mut carry) = (0, 0, Vec::new());
     loop {
         seen = (seen + next_cut().max(1)).min(text.len());
@@ -29,18 +37,34 @@ fn streamed(text: &[u8], key: &str, mut next_cut: impl FnMut() -> usize) -> Vec<
         let outcome = scan_piece(&piece, &Switches::default());
         assert!(outcome.settled <= piece.content.len());
         assert!(outcome.carry.len() <= 4096);
-        assert!(piece.content.len() - outcome.settled <= HOLD_BYTES_MAX + 4, "too much is held back");
+        assert!(piece.content.len() - outcome.settled <= HOLD_BYTES_MAX, "too much is held back");
         for found in &outcome.findings {
             assert!(found.start < found.end && found.end <= outcome.settled);
-            out[from + found.start..from + found.end].iter_mut().for_each(|byte| *byte = true);
+            out.push((from + found.start, from + found.end, found.rule));
         }
         from += outcome.settled;
         carry = outcome.carry;
         if last {
             assert_eq!(from, text.len());
-            return out;
+            return joined(out.into_iter());
         }
     }
+}
+
+/// The bytes that are redacted.
+fn marked(len: usize, spans: &Spans) -> Vec<bool> {
+    let mut out = vec![false; len];
+    spans.iter().for_each(|(start, end, _)| out[*start..*end].iter_mut().for_each(|byte| *byte = true));
+    out
+}
+
+fn same_in_pieces(text: &[u8], key: &str, next_cut: impl FnMut() -> usize, what: &str) {
+    let (whole, pieces) = (whole(text, key), streamed(text, key, next_cut));
+    let rules = redactor_engine::rules();
+    let named = |spans: &Spans| -> Vec<(usize, usize, &str)> {
+        spans.iter().map(|(start, end, rule)| (*start, *end, rules[usize::from(*rule)].id)).collect()
+    };
+    assert_eq!(named(&whole), named(&pieces), "{what}: {}", String::from_utf8_lossy(text));
 }
 
 fn shown(text: &[u8], mask: &[bool]) -> String {
@@ -85,67 +109,148 @@ fn traffic(seed: u64) -> String {
         "curl -u ",
         "datadog ",
         "x",
+        "\0",
+        "\\\"",
+        "-----BEGIN RSA PRIVATE KEY-----\n",
+        "-----END RSA PRIVATE KEY-----",
+        "[REDACTED:jwt:0123456789abcdef]",
+        "[REDACTED:",
+        "=",
+        "public key ",
         "\u{1f600}",
         "/",
         "+a/",
     ];
-    let rows = table();
     let mut random = Random(seed);
-    let mut out = String::new();
-    for _ in 0..random.below(14) + 2 {
-        if random.below(9) == 0 {
-            let at = random.below(900);
-            let secret = expand("API_TOKEN=<a-z0-9*20>", seed);
-            out.push_str(&base64(
-                letter(1000, at, if random.below(2) == 0 { &secret } else { "" }).as_bytes(),
-            ));
-        } else if random.below(3) == 0 {
+    (0..random.below(14) + 2).map(|_| part(&mut random, FILL, 0)).collect()
+}
+
+/// One of the parts, or some of them in an encoding, in which there may be encodings again.
+fn part(random: &mut Random, fill: &[&str], depth: usize) -> String {
+    let rows = table();
+    let seed = random.below(1 << 30) as u64;
+    // Beside any length those at which something is decided, and their neighbours.
+    let edges = [56, 64, 96, 128, 224, 256, 344, 448, 512, 896, 1280];
+    let long = match random.below(3) {
+        0 => random.below(64),
+        1 => random.below(700),
+        _ => edges[random.below(edges.len())] + random.below(9) - 4,
+    };
+    let inner = |random: &mut Random| -> String {
+        (0..random.below(4) + 1).map(|_| part(random, fill, depth + 1)).collect()
+    };
+    match random.below(if depth < 2 { 18 } else { 12 }) {
+        0..=3 => {
             let row = &rows[random.below(rows.len())];
-            out.push_str(&expand(&row.examples[random.below(row.examples.len())], seed));
-        } else {
-            out.push_str(FILL[random.below(FILL.len())]);
+            expand(&row.examples[random.below(row.examples.len())], seed)
+        }
+        4..=8 => fill[random.below(fill.len())].to_owned(),
+        9 => {
+            let class = ["A-Za-z0-9", "a-f0-9", "A-Za-z0-9+/=", "A-Za-z0-9_.~-", "a-z"][random.below(5)];
+            expand(&format!("<{class}*{long}>"), seed)
+        }
+        10 => fill[random.below(fill.len())].chars().cycle().take(long).collect(),
+        11 => {
+            ["key", "token: ", "api_key = \"", "secret=", "datadog "][random.below(5)].to_owned()
+                + &" ".repeat(random.below(64))
+        }
+        12 => base64(inner(random).as_bytes()) + ["", "=", "==", " "][random.below(4)],
+        13 => hex(inner(random).as_bytes()),
+        14 => escaped(&inner(random), random, "\\u00"),
+        15 => escaped(&inner(random), random, "%"),
+        16 => inner(random).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"),
+        _ => {
+            let secret = expand("API_TOKEN=<a-z0-9*20>", seed);
+            let secret = if random.below(2) == 0 { &secret } else { "" };
+            base64(letter(1000, random.below(900), secret).as_bytes())
         }
     }
-    out
 }
 
-/// Found by the property below: a resumed finding that a later one crossed was forgotten; one that was certain was
-/// held back until everything behind it was redacted with it; one began, by accident, where the context was cut.
+/// Half of the characters as escapes.
+fn escaped(text: &str, random: &mut Random, sign: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            c if c.is_ascii() && random.below(2) == 0 => format!("{sign}{:02x}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+/// Each was told differently in pieces and whole, before the stream was made to settle nothing that is undecided.
 #[test]
 fn what_was_found_once() {
-    for (seed, size) in [
-        (4_342_182_705_479_404_290, 73),
-        (16_520_762_036_848_191_730, 77),
-        (3_375_954_412_660_221_572, 13),
-        (6_795_136_258_072_461_454, 1),
+    let token = "API_KEY=<A-Za-z0-9*24> ";
+    let code = |text: &str, sign: &str| text.bytes().map(|b| format!("{sign}{b:02x}")).collect::<String>();
+    let key = "-----BEGIN PRIVATE KEY-----";
+    for (what, text) in [
+        (
+            "a surer finding where one begins",
+            "x --password 'sk-ant-<A-Za-z0-9*40>ghp_<A-Za-z0-9*36>' y".to_owned(),
+        ),
+        ("a surer finding far inside of one", "DB_PASSWORD=<a-z0-9*430>://u:<a-z0-9*12>@h:1/d x".to_owned()),
+        ("two findings that touch", "key <A-Za-z0-9*40>:ghp_<A-Za-z0-9*36>,ghp_<A-Za-z0-9*36> x".to_owned()),
+        ("a run that its name is glued to", "api key collect-of-all-secret-<A-Za-z0-9*420> x".to_owned()),
+        ("a long run that signs end", format!("the token <A-Za-z0-9*330>{} x", "=".repeat(150))),
+        ("a value longer than the look at it", "password=\"<A-Za-z0-9 *600>\" and <a-z*40>".to_owned()),
+        (
+            "a placeholder in a long value",
+            "password=\"<a-z0-9*380>[REDACTED:jwt:<a-f0-9*16>]<a-z0-9*90>\" x".to_owned(),
+        ),
+        ("the key's text is a long run too", format!("token {key}<A-Za-z0-9+/*1900> x")),
+        ("a key in a key", format!("{key}\n<A-Za-z0-9+/*60>\nabcd{key}: x\n<A-Za-z0-9+/*1700> x")),
+        ("escapes go on for long", code(&expand(token, 5).repeat(40), "\\u00")),
+        ("percent signs go on for long", code(&expand(token, 6).repeat(60), "%")),
+        ("deep in base64", format!("-{} x", base64(letter(2600, 2400, &expand(token, 7)).as_bytes()))),
+        (
+            "twice in base64",
+            base64((letter(900, 700, &expand(token, 7)) + &letter(900, 700, &expand(token, 8))).as_bytes()),
+        ),
+        (
+            "base64 after base64",
+            format!(
+                "{}=={} x",
+                base64(letter(1200, 9, "").as_bytes()),
+                base64(letter(1200, 1100, &expand(token, 9)).as_bytes())
+            ),
+        ),
+        (
+            "deep in a run with no window",
+            format!("{}{} x", "ab-".repeat(400), base64(letter(1200, 900, &expand(token, 4)).as_bytes())),
+        ),
+        ("many cookies", format!("Cookie: {}sid=<a-z0-9*40>; x", "theme=dark; ".repeat(60))),
+        (
+            "a character that a piece ends in",
+            "password=\"<a-z0-9*300>\u{1f600}<a-z0-9*300>\u{e9}\" \u{e9}".to_owned(),
+        ),
     ] {
-        let (text, mut random) = (traffic(seed), Random(seed ^ 0xabcd));
-        let pieces = streamed(text.as_bytes(), "content", || random.below(size) + 1);
-        assert!(whole(text.as_bytes(), "content") == pieces, "{seed}");
+        for seed in 0..1 {
+            let text = expand(&text, seed);
+            for size in [3, 64, 511] {
+                same_in_pieces(text.as_bytes(), "content", || size, &format!("{what}, {size}"));
+            }
+        }
     }
 }
 
-/// The same texts in every run, so that a change is what makes it fail; `PROPTEST_RNG_SEED` asks for others. One in some
-/// thousands of other texts, cut byte by byte, still ends a long encoded run some bytes earlier or later than the whole
-/// does; whoever streams holds the pieces against the whole in the end.
+/// Other texts in every run: there is no seed for which it may fail.
 fn config() -> ProptestConfig {
-    let seed =
-        std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_120);
-    let rng_seed = proptest::test_runner::RngSeed::Fixed(seed);
-    ProptestConfig { cases: 192, failure_persistence: None, rng_seed, ..ProptestConfig::default() }
+    ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn pieces_give_what_the_whole_gives(seed in any::<u64>(), size in 1usize..80, keyed in any::<bool>()) {
+    fn pieces_give_what_the_whole_gives(seed in any::<u64>(), size in 0usize..5, keyed in any::<bool>()) {
         let text = traffic(seed);
         let key = if keyed { "DB_PASSWORD" } else { "content" };
-        let mut random = Random(seed ^ 0xabcd);
-        let whole = whole(text.as_bytes(), key);
-        let pieces = streamed(text.as_bytes(), key, || random.below(size) + 1);
-        prop_assert!(whole == pieces, "\nwhole  {}\npieces {}", shown(text.as_bytes(), &whole), shown(text.as_bytes(), &pieces));
+        let (size, mut random) = ([1, 8, 80, 300, 700][size], Random(seed ^ 0xabcd));
+        // Byte by byte a long text is a thousand scans: a part of it does.
+        let most = if size > 8 { 4_000 } else { 600 };
+        let from = random.below((text.len() + 1).saturating_sub(most).max(1));
+        let text = &text.as_bytes()[from..text.len().min(from + most)];
+        same_in_pieces(text, key, || random.below(size) + 1, &format!("{seed} {size}"));
     }
 
     #[test]
@@ -259,34 +364,18 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
             let encoded = encode(letter(2000, at, &token).as_bytes());
             let before = encode(letter(2000, at, "").as_bytes()[..at].as_ref()).len();
             for text in [format!("blob: {encoded} end"), format!("see /{encoded}"), encoded.clone()] {
-                let mask = whole(text.as_bytes(), "");
+                let mask = marked(text.len(), &whole(text.as_bytes(), ""));
                 let from = text.find(&encoded[..40]).unwrap();
                 let inside = from + before..from + before + encode(token.as_bytes()).len();
                 assert!(mask[inside].iter().all(|hidden| *hidden), "{at}: {}", shown(text.as_bytes(), &mask));
                 for size in [11, 300] {
-                    let pieces = streamed(text.as_bytes(), "", || size);
-                    let differs = mask.iter().zip(&pieces).position(|(whole, piece)| whole != piece);
-                    let spans = |mask: &[bool]| {
-                        mask.iter()
-                            .enumerate()
-                            .filter(|(k, hidden)| **hidden != (*k > 0 && mask[k - 1]))
-                            .map(|(k, _)| k)
-                            .collect::<Vec<_>>()
-                    };
-                    assert_eq!(
-                        differs,
-                        None,
-                        "{at} {size} {} {:?} {:?}",
-                        text.len(),
-                        spans(&mask),
-                        spans(&pieces)
-                    );
+                    same_in_pieces(text.as_bytes(), "", || size, &format!("{at} {size}"));
                 }
             }
         }
     }
     let harmless = base64(letter(4000, 0, "").as_bytes());
-    assert!(whole(harmless.as_bytes(), "").iter().all(|hidden| !hidden));
+    assert_eq!(whole(harmless.as_bytes(), ""), []);
 }
 
 #[test]
@@ -323,14 +412,7 @@ fn one_byte_at_a_time_gives_what_the_whole_gives() {
     for row in table() {
         for example in &row.examples {
             let text = format!("a {} b", expand(example, 11));
-            let (whole, pieces) = (whole(text.as_bytes(), ""), streamed(text.as_bytes(), "", || 1));
-            assert!(
-                whole == pieces,
-                "{}\n{}\n{}",
-                row.id,
-                shown(text.as_bytes(), &whole),
-                shown(text.as_bytes(), &pieces)
-            );
+            same_in_pieces(text.as_bytes(), "", || 1, &row.id);
         }
     }
 }
@@ -345,14 +427,9 @@ fn a_key_longer_than_what_is_held_back_is_redacted_to_its_end() {
         format!("token {}{}", expand("sk-ant-api03-<A-Za-z0-9_-*300>", 1), expand("<A-Za-z0-9_-*900>", 2)),
     ] {
         for size in [1, 7, 64, 500] {
-            let (whole, pieces) = (whole(text.as_bytes(), ""), streamed(text.as_bytes(), "", || size));
-            assert!(whole.iter().filter(|b| **b).count() > 1000);
-            assert!(
-                whole == pieces,
-                "{size}\n{}\n{}",
-                shown(text.as_bytes(), &whole),
-                shown(text.as_bytes(), &pieces)
-            );
+            let mask = marked(text.len(), &whole(text.as_bytes(), ""));
+            assert!(mask.iter().filter(|b| **b).count() > 1000);
+            same_in_pieces(text.as_bytes(), "", || size, &size.to_string());
         }
     }
 }
