@@ -149,6 +149,8 @@ impl Scan<'_, '_> {
         }
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
         let to = if says && prose { symbols_end(self.text, from, to) } else { to };
+        let to = to + padding(bytes, from, to, self.wide_until);
+        let from = if says { paired(bytes, from, gap) } else { from };
         if to - from >= SIGHT_BYTES {
             self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
         } else {
@@ -271,6 +273,23 @@ fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
         end -= 1;
     }
     end
+}
+
+/// How many signs pad the base64 that ends at `to`, in a run up to `until`.
+fn padding(bytes: &[u8], from: usize, to: usize, until: usize) -> usize {
+    let signs = bytes.get(to..until).unwrap_or_default();
+    let count = signs.iter().take_while(|byte| **byte == b'=').count();
+    if count == signs.len() && count <= 2 && (to + count - from).is_multiple_of(4) { count } else { 0 }
+}
+
+/// Where a pair `id:token` begins of which the token was found `gap` bytes after its keyword.
+fn paired(bytes: &[u8], from: usize, gap: usize) -> usize {
+    if gap < 2 || bytes[from - 1] != b':' {
+        return from;
+    }
+    let left = bytes[from - gap..from - 1].iter().rev().take_while(|byte| is_run_byte(**byte)).count();
+    // The keyword itself is no part of it.
+    if left == 0 || left + 1 >= gap { from } else { from - 1 - left }
 }
 
 /// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
