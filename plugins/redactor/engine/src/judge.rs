@@ -150,7 +150,7 @@ impl Scan<'_, '_> {
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
         let to = if says && prose { symbols_end(self.text, from, to) } else { to };
         let to = to + padding(bytes, from, to, self.wide_until);
-        let from = if says { paired(bytes, from, gap) } else { from };
+        let from = paired(bytes, from, if says { gap } else { 0 });
         if to - from >= SIGHT_BYTES {
             self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
         } else {
@@ -282,15 +282,20 @@ fn padding(bytes: &[u8], from: usize, to: usize, until: usize) -> usize {
     if count == signs.len() && count <= 2 && (to + count - from).is_multiple_of(4) { count } else { 0 }
 }
 
-/// Where a pair `id:token` begins of which the token was found `gap` bytes after its keyword.
+/// Where a pair `id:token` or `123456|token` begins of which the token was found, `gap` bytes after its keyword if there
+/// is one.
 fn paired(bytes: &[u8], from: usize, gap: usize) -> usize {
-    if gap < 2 || bytes[from - 1] != b':' {
-        return from;
-    }
-    let left = bytes[from - gap..from - 1].iter().rev().take_while(|byte| is_run_byte(**byte)).count();
+    let Some(sign) = from.checked_sub(1).filter(|at| matches!(bytes[*at], b':' | b'|')) else { return from };
+    let before = &bytes[sign.saturating_sub(INSIDE_BYTES_MAX)..sign];
+    let left = before.iter().rev().take_while(|byte| is_run_byte(**byte)).count();
+    let number = left >= PAIR_DIGITS_MIN && before[before.len() - left..].iter().all(u8::is_ascii_digit);
     // The keyword itself is no part of it.
-    if left == 0 || left + 1 >= gap { from } else { from - 1 - left }
+    let named = left > 0 && left + 1 < gap;
+    if left < before.len() && (named || number) { sign - left } else { from }
 }
+
+/// Shortest number that is taken for the id of a pair.
+const PAIR_DIGITS_MIN: usize = 6;
 
 /// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
 fn glued(bytes: &[u8], start: usize, end: usize, first: &Kinds) -> usize {
