@@ -360,8 +360,11 @@ fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
         b'%' if text.starts_with_any_case(at, "%3d") => {
             Some(Place { at: at + 3, tight: true, plain: true, compared: false, element: false })
         }
+        _ if spaced && name.before == b"-" && name.keyword.to_ascii_lowercase().starts_with(b"passw") => {
+            Some(Place { at, tight: false, plain: false, compared: false, element: false })
+        }
         _ if flag && spaced => Some(Place { at, tight: false, plain: true, compared: false, element: false }),
-        // `String apiToken "..."`, `api_key "..."`, `var token string = "..."`
+        // `String apiToken "..."`, `var token string = "..."`, `<add key="Password" value="..."/>`
         b'a'..=b'z' | b'A'..=b'Z' if spaced => {
             let at = typed(text, at)?;
             Some(Place { at, tight: false, plain: false, compared: false, element: false })
@@ -401,7 +404,7 @@ fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
     while text.at(end) == Some(b' ') && end - at < 20 {
         end += 1;
     }
-    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS"];
+    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS", b"value"];
     let word = text.slice(at, end);
     let word = trim_end(word, b" ");
     if !known.contains(&word) {
