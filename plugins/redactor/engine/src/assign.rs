@@ -177,6 +177,22 @@ fn strength(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> Option<bool> {
     }
 }
 
+/// `GITEATOKEN`, `hunterkey`: a keyword at the end of a longer word counts where its value is surely drawn.
+fn glued(text: &Text<'_>, name: &Name<'_>, kind: Builtin, value: &[u8]) -> bool {
+    let before = name.word_before();
+    matches!(kind, Builtin::Key | Builtin::Token)
+        && !name.separated()
+        && name.tail.is_empty()
+        && before.len() >= 2
+        && !HARMLESS.iter().any(|word| before.ends_with(word.as_bytes()) && word.len() >= 3)
+        && text.slice(name.start.saturating_sub(2), name.start) != b"::"
+        && value.len() >= GLUED_BYTES_MIN
+        && crate::random::is_random(value)
+}
+
+/// Shortest value for which a keyword at the end of a word is enough.
+const GLUED_BYTES_MIN: usize = 20;
+
 /// Looks at the assignment whose name holds the keyword `at..end`. Also says from where on the answer is undecided
 /// if the text ended too early: a value that has not begun yet can only begin after what is there.
 pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Outcome, usize) {
@@ -201,8 +217,8 @@ fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
         return (Outcome::Nothing, text.len());
     }
     let start = name.end + 1;
-    let (_, mut end, open) = until(text, start, |b| !(b.is_ascii_alphanumeric() || b"_=+/.~-".contains(&b)));
-    while end > start && text.bytes[end - 1] == b'.' {
+    let (_, mut end, open) = until(text, start, |b| !(b.is_ascii_alphanumeric() || b"_=+/.~:-".contains(&b)));
+    while end > start && b".:".contains(&text.bytes[end - 1]) {
         end -= 1;
     }
     let bytes = text.slice(start, end);
@@ -239,7 +255,11 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     if bytes.len() < VALUE_BYTES_MIN || !may_be_secret(bytes, most) {
         return Outcome::Nothing;
     }
-    let Some(strong) = strength(text, name, kind) else { return Outcome::Nothing };
+    let strong = match strength(text, name, kind) {
+        Some(strong) => strong,
+        None if glued(text, name, kind, bytes) => false,
+        None => return Outcome::Nothing,
+    };
     let environment = name_is_upper(text, name) && place.tight;
     let setting = Setting {
         strong: strong || environment,
@@ -302,6 +322,9 @@ fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
         }
         at += 1;
     }
+    if let Some(at) = said(text, name) {
+        return Some(Place { at, tight: false, plain: false, compared: false, element: false });
+    }
     let flag = name.start >= 1 && text.slice(name.start, name.start + 2) == b"--";
     let byte = text.at(at)?;
     match byte {
@@ -337,14 +360,24 @@ fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
         b'%' if text.starts_with_any_case(at, "%3d") => {
             Some(Place { at: at + 3, tight: true, plain: true, compared: false, element: false })
         }
+        _ if spaced && name.before == b"-" && name.keyword.to_ascii_lowercase().starts_with(b"passw") => {
+            Some(Place { at, tight: false, plain: false, compared: false, element: false })
+        }
         _ if flag && spaced => Some(Place { at, tight: false, plain: true, compared: false, element: false }),
-        // `String apiToken "..."`, `api_key "..."`, `var token string = "..."`
+        // `String apiToken "..."`, `var token string = "..."`, `<add key="Password" value="..."/>`
         b'a'..=b'z' | b'A'..=b'Z' if spaced => {
             let at = typed(text, at)?;
             Some(Place { at, tight: false, plain: false, compared: false, element: false })
         }
         _ => None,
     }
+}
+
+/// `password 'hunter22'`, as build scripts and sentences have it: the place of the quote.
+fn said(text: &Text<'_>, name: &Name<'_>) -> Option<usize> {
+    let quote = (name.end + 1..name.end + 4).find(|at| text.at(*at) != Some(b' '))?;
+    let opens = text.at(name.end) == Some(b' ') && matches!(text.at(quote), Some(b'"' | b'\''));
+    (opens && text.at(quote + 1).is_some_and(|byte| byte.is_ascii_alphanumeric())).then_some(quote)
 }
 
 /// `: &'static str = ` and the like: the place after the `=`.
@@ -371,7 +404,7 @@ fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
     while text.at(end) == Some(b' ') && end - at < 20 {
         end += 1;
     }
-    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS"];
+    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS", b"value"];
     let word = text.slice(at, end);
     let word = trim_end(word, b" ");
     if !known.contains(&word) {

@@ -162,6 +162,8 @@ impl Scan<'_, '_> {
         }
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
         let to = if says && prose { symbols_end(self.text, from, to) } else { to };
+        let to = to + padding(bytes, from, to, self.wide_until);
+        let from = paired(bytes, from, if says { gap } else { 0 });
         if to - from >= runs::LONG_BYTES {
             self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
         } else {
@@ -298,6 +300,28 @@ fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
     }
     end
 }
+
+/// How many signs pad the base64 that ends at `to`, in a run up to `until`.
+fn padding(bytes: &[u8], from: usize, to: usize, until: usize) -> usize {
+    let signs = bytes.get(to..until).unwrap_or_default();
+    let count = signs.iter().take_while(|byte| **byte == b'=').count();
+    if count == signs.len() && count <= 2 && (to + count - from).is_multiple_of(4) { count } else { 0 }
+}
+
+/// Where a pair `id:token` or `123456|token` begins of which the token was found, `gap` bytes after its keyword if there
+/// is one.
+fn paired(bytes: &[u8], from: usize, gap: usize) -> usize {
+    let Some(sign) = from.checked_sub(1).filter(|at| matches!(bytes[*at], b':' | b'|')) else { return from };
+    let before = &bytes[sign.saturating_sub(INSIDE_BYTES_MAX)..sign];
+    let left = before.iter().rev().take_while(|byte| is_run_byte(**byte)).count();
+    let number = left >= PAIR_DIGITS_MIN && before[before.len() - left..].iter().all(u8::is_ascii_digit);
+    // The keyword itself is no part of it.
+    let named = left > 0 && left + 1 < gap;
+    if left < before.len() && (named || number) { sign - left } else { from }
+}
+
+/// Shortest number that is taken for the id of a pair.
+const PAIR_DIGITS_MIN: usize = 6;
 
 /// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
 fn glued(bytes: &[u8], start: usize, end: usize, first: &Kinds) -> usize {

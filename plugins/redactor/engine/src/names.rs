@@ -38,5 +38,6 @@ pub(crate) const QUALIFIERS: &[&str] = &[
     "sign", "client", "service", "bot", "user", "admin", "root", "db", "database", "oauth", "bearer",
     "refresh", "id", "session", "deploy", "webhook", "license", "account", "consumer", "jwt", "personal",
     "project", "server", "write", "read", "admin", "x", "aws", "smtp", "mail", "ftp", "ssh", "redis",
-    "mysql", "postgres", "pg", "pat",
+    "mysql", "postgres", "pg", "pat", "validation", "decryption", "preshared", "fernet", "unseal", "security",
+    "shared", "subscription", "functions", "machine",
 ];

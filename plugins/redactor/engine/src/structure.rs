@@ -173,6 +173,11 @@ pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
             b"nats",
             b"kafka",
             b"ldap",
+            b"ftp",
+            b"smtp",
+            b"smb",
+            b"redshift",
+            b"solr",
         ];
         known.iter().any(|known| crate::value::contains(&name, known))
     };
