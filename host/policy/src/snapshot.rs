@@ -270,6 +270,10 @@ pub struct Redaction {
     /// keeps the placeholders either way.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restore: bool,
+    /// Tools whose arguments they come back in too. In those of any other a placeholder stays: a prompt could have a
+    /// model ask for an address that carries the secret away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restore_tools: Vec<String>,
     /// Findings below this confidence are ignored.
     pub confidence_permille_min: u32,
     /// Names of environment variables whose values are never to leave, as patterns: `*_KEY`.
