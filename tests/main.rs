@@ -11,6 +11,8 @@ mod endpoints;
 mod gateway;
 /// Guests that misbehave.
 mod hostile;
+/// `sluice call --messages`, at the command line.
+mod messages;
 /// Policies, pins and snapshots, at the command line.
 mod policy_cli;
 /// What is on the wire, in the record and in the caller's hands.
@@ -29,5 +31,7 @@ mod streaming;
 mod support;
 /// House rules: sizes, directions, documents.
 mod tidy;
+/// Conversations with tools, and what comes back in arguments.
+mod tools;
 /// Exit status, streams, runs, keys, writers.
 mod verbs;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use sluice_bundled::hostile;
 use sluice_core::record::ErrorRecord;
-use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Secret};
+use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Secret, ToolCall};
 use sluice_gateway::{CallFailure, CallRequest, Listener};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Direction, KnownValues, Tagger};
@@ -19,9 +19,14 @@ const WORDS: &str = "the grey goose flies";
 
 /// Keeps what it was told.
 #[derive(Default)]
-struct Heard {
-    pieces: Vec<String>,
-    again: usize,
+pub struct Heard {
+    pub pieces: Vec<String>,
+    pub calls: Vec<(usize, ToolCall)>,
+    /// Calls that were told before the last of the text, which comes when the answer is on record.
+    pub early: usize,
+    pub again: usize,
+    /// Calls that turned out to be void.
+    pub void: usize,
 }
 
 impl Heard {
@@ -33,10 +38,16 @@ impl Heard {
 impl Listener for Heard {
     fn text(&mut self, piece: &str) {
         self.pieces.push(piece.to_owned());
+        self.early = self.calls.len();
+    }
+
+    fn tool_call(&mut self, index: usize, call: &ToolCall) {
+        self.calls.push((index, call.clone()));
     }
 
     fn again(&mut self) {
         self.pieces.clear();
+        self.void += std::mem::take(&mut self.calls).len();
         self.again += 1;
     }
 }
