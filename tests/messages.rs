@@ -34,16 +34,15 @@ fn result(id: &str, text: &str) -> Value {
     json!({ "role": "tool", "tool_call_id": id, "content": text })
 }
 
-/// Each with the place and the words that it is told in; none of them repeats what was said, and none leaves a run.
-#[test]
-fn what_is_no_conversation_is_refused_with_its_place() {
+/// Documents, each with the place and the words that its refusal is told in.
+fn refused() -> Vec<(Value, &'static str)> {
     let messages = |messages: Value| json!({ "messages": messages });
     let with = |key: &str, value: Value| {
         let mut document = messages(json!([user("Go.")]));
         document[key] = value;
         document
     };
-    let cases = [
+    vec![
         (json!([]), "the document: want an object, found a list"),
         (json!({}), "messages: missing"),
         (messages(json!({})), "messages: want a list, found an object"),
@@ -95,9 +94,14 @@ fn what_is_no_conversation_is_refused_with_its_place() {
         (with("stream", json!(true)), "stream: not for the conversation to say"),
         (with("temperature", json!(0)), "temperature: not for the conversation to say"),
         (with("Sw0rdf1sh-x9Q2-kk", json!(0)), "?: unknown key"),
-    ];
+    ]
+}
+
+/// None of the refusals repeats what was said, and none leaves a run.
+#[test]
+fn what_is_no_conversation_is_refused_with_its_place() {
     let workspace = Workspace::authored();
-    for (document, told) in cases {
+    for (document, told) in refused() {
         written(&workspace, &document);
         let error = workspace.json(&words(&workspace, "--loopback")).exits(2).error();
         assert_eq!(error.code, "bad-messages", "{document}");
@@ -130,11 +134,11 @@ fn tool_calls_are_printed() {
     let text = workspace.run(&words(&workspace, "--loopback")).exits(0).text();
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("tool call: ")).collect();
     assert!(lines[0].starts_with(&format!("tool call: publish {{\"token\":\"{token}\"}} (toolu_")), "{text}");
-    assert!(lines[1].starts_with("tool call: look {\"token\":\"[REDACTED:github-pat:"), "{text}");
+    assert!(lines[1].starts_with("tool call: look {\"token\":\"[REDACTED:github-pat"), "{text}");
     let streamed = workspace.run(&words(&workspace, "--loopback --stream")).exits(0).text();
     let mut sorted: Vec<&str> = streamed.lines().filter(|line| line.starts_with("tool call: ")).collect();
     sorted.sort_by_key(|line| line.contains("look"));
-    let untagged = |line: &&str| line.split("[REDACTED").next().unwrap().to_owned();
+    let untagged = |line: &&str| line.split(['[', '(']).next().unwrap().to_owned();
     assert_eq!(
         sorted.iter().map(untagged).collect::<Vec<_>>(),
         lines.iter().map(untagged).collect::<Vec<_>>()
@@ -182,7 +186,9 @@ async fn what_a_tool_read_from_a_file_of_secrets_does_not_leave() {
             "{dialect}"
         );
         assert!(!sent.contains(b"colour blue") && !sent.contains(b"size seven"), "{dialect}");
-        assert!(sent.contains(if dialect == "openai-chat" { "tool_call_id" } else { "tool_use_id" }.as_bytes()));
+        assert!(
+            sent.contains(if dialect == "openai-chat" { "tool_call_id" } else { "tool_use_id" }.as_bytes())
+        );
         let journal = fs::read(workspace.journal_path()).unwrap();
         assert!(!journal.windows(11).any(|window| window == b"colour blue"), "{dialect}");
     }

@@ -22,8 +22,10 @@ const WORDS: &str = "the grey goose flies";
 pub struct Heard {
     pub pieces: Vec<String>,
     pub calls: Vec<(usize, ToolCall)>,
-    /// Calls that were told before the last of the text, which comes when the answer is on record.
+    /// Calls that were told before an answer was on record.
     pub early: usize,
+    /// Where the record is.
+    pub record: Option<(std::path::PathBuf, sluice_core::RunId)>,
     pub again: usize,
     /// Calls that turned out to be void.
     pub void: usize,
@@ -38,11 +40,14 @@ impl Heard {
 impl Listener for Heard {
     fn text(&mut self, piece: &str) {
         self.pieces.push(piece.to_owned());
-        self.early = self.calls.len();
     }
 
     fn tool_call(&mut self, index: usize, call: &ToolCall) {
         self.calls.push((index, call.clone()));
+        if let Some((state, run)) = &self.record {
+            let events = sluice_capsule::Reader::open(state).unwrap().run_events(run).unwrap().events;
+            self.early += usize::from(!events.iter().any(|event| event.kind == EventKind::ModelCallEnvelope));
+        }
     }
 
     fn again(&mut self) {

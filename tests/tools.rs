@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_core::record::{ErrorRecord, RedactionApplied, RoutingDecision};
 use sluice_core::{EventKind, ToolCall};
-use sluice_gateway::{CallFailure, CallReply, CallRequest, Conversation};
+use sluice_gateway::{CallFailure, CallReply, CallRequest, Conversation, Run};
 use sluice_loopback::{Behaviour, Rule};
 use sluice_provider::{Message, Tool, ToolChoice};
 
@@ -52,10 +52,14 @@ fn rule(calls: &[(&str, &str)]) -> Rule {
     Rule::new(Behaviour::Call(calls.iter().map(owned).collect()))
 }
 
+fn watching(rig: &Rig, run: &Run) -> Heard {
+    Heard { record: Some((rig.state(), run.id().clone())), ..Heard::default() }
+}
+
 /// One call, heard by a listener where it is a stream; what was heard is the answer.
 async fn ask(rig: &Rig, request: CallRequest) -> (CallReply, Heard) {
     let run = rig.run().await;
-    let mut heard = Heard::default();
+    let mut heard = watching(rig, &run);
     let reply = run.call_listening(request, &mut heard).await.unwrap_or_else(|failure| panic!("{failure}"));
     let mut told = heard.calls.clone();
     told.sort_by_key(|(index, _)| *index);
@@ -238,7 +242,7 @@ async fn arguments_that_are_no_object_are_told_at_the_end() {
             let text = broken.replace('@', &format!("{token} {KNOWN}"));
             let rig = restoring(dialect, &["publish"]).cloud(rule(&[("publish", &text)])).start().await;
             let run = rig.run().await;
-            let mut heard = Heard::default();
+            let mut heard = watching(&rig, &run);
             let prompt = format!("REGISTRY_TOKEN={token}");
             let ended = run.call_listening(asks(true, &prompt), &mut heard).await;
             let told: String = heard.calls.iter().map(|(_, call)| call.arguments.as_str()).collect();
