@@ -11,6 +11,8 @@ mod endpoints;
 mod gateway;
 /// Guests that misbehave.
 mod hostile;
+/// `sluice call --messages`, at the command line.
+mod messages;
 /// Policies, pins and snapshots, at the command line.
 mod policy_cli;
 /// Values that are never edited: signatures, ids, pictures.
@@ -33,5 +35,7 @@ mod streaming;
 mod support;
 /// House rules: sizes, directions, documents.
 mod tidy;
+/// Conversations with tools, and what comes back in arguments.
+mod tools;
 /// Exit status, streams, runs, keys, writers.
 mod verbs;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use sluice_bundled::hostile;
 use sluice_core::record::ErrorRecord;
-use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Protected, Secret};
+use sluice_core::{Egress, EventKind, PluginKind, PluginLimits, Protected, Secret, ToolCall};
 use sluice_gateway::{CallFailure, CallRequest, Listener};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Direction, KnownValues, Tagger};
@@ -19,9 +19,16 @@ const WORDS: &str = "the grey goose flies";
 
 /// Keeps what it was told.
 #[derive(Default)]
-struct Heard {
-    pieces: Vec<String>,
-    again: usize,
+pub struct Heard {
+    pub pieces: Vec<String>,
+    pub calls: Vec<(usize, ToolCall)>,
+    /// Calls that were told before an answer was on record.
+    pub early: usize,
+    /// Where the record is.
+    pub record: Option<(std::path::PathBuf, sluice_core::RunId)>,
+    pub again: usize,
+    /// Calls that turned out to be void.
+    pub void: usize,
 }
 
 impl Heard {
@@ -35,8 +42,17 @@ impl Listener for Heard {
         self.pieces.push(piece.to_owned());
     }
 
+    fn tool_call(&mut self, index: usize, call: &ToolCall) {
+        self.calls.push((index, call.clone()));
+        if let Some((state, run)) = &self.record {
+            let events = sluice_capsule::Reader::open(state).unwrap().run_events(run).unwrap().events;
+            self.early += usize::from(!events.iter().any(|event| event.kind == EventKind::ModelCallEnvelope));
+        }
+    }
+
     fn again(&mut self) {
         self.pieces.clear();
+        self.void += std::mem::take(&mut self.calls).len();
         self.again += 1;
     }
 }

@@ -55,11 +55,13 @@ async fn measure(gateway: &Gateway, run: &Run, base_url: &str) {
 
 async fn plain_call(gateway: &Gateway, base_url: &str, prompt: &str) -> Duration {
     let call = ChatCall {
-        messages: vec![Message { role: "user".into(), text: prompt.into() }],
+        messages: vec![Message::new("user", prompt)],
         output_tokens_max: 16_000,
         reasoning_effort: None,
         schema: None,
         stream: false,
+        tools: Vec::new(),
+        tool_choice: None,
     };
     let dialect = Dialect::AnthropicMessages;
     let body = sluice_provider::encode(dialect, "claude-sonnet-4-20250514", &call).to_string().into_bytes();

@@ -1,6 +1,7 @@
 //! `sluice call`: one governed call.
 
 use crate::Context;
+use crate::conversation;
 use crate::failure::Failure;
 use crate::printer::{Answer, Printer};
 use crate::session::{self, Places, Session};
@@ -8,7 +9,7 @@ use crate::table::count;
 use crate::workspace::{read_text, read_text_or_stdin};
 use serde_json::{Value, json};
 use sluice_core::record::{AttemptOutcome, Finding};
-use sluice_core::{ModeAsked, Risk, Role, RunId, SpecId, Stage};
+use sluice_core::{ModeAsked, Risk, Role, RunId, SpecId, Stage, ToolCall};
 use sluice_gateway::{AttemptSummary, CallFailure, CallReply, CallRequest, Listener, RunOptions};
 use sluice_loopback::{Loopback, Options};
 use sluice_provider::KeyProblem;
@@ -19,7 +20,12 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The prompt, or `-` to read it from standard input
-    text: String,
+    #[arg(required_unless_present = "messages", conflicts_with = "messages")]
+    text: Option<String>,
+    /// A conversation instead of a prompt, or `-` to read it from standard input: JSON with `messages`, `tools` and
+    /// `tool_choice` as in an OpenAI chat request
+    #[arg(long, value_name = "FILE")]
+    messages: Option<String>,
     /// Who speaks: architect, implementer, judge, sidecar-critic, librarian
     #[arg(long)]
     role: Role,
@@ -93,11 +99,8 @@ pub fn run(context: &Context, args: Args) -> Result<Answer, Failure> {
     }
     let reply = outcome?;
     closed?;
-    if is_live(context, &args) && !reply.text.ends_with('\n') {
-        context.printer.piece("\n");
-    }
     talk(context, &reply);
-    let text = if is_live(context, &args) { String::new() } else { reply.text.clone() };
+    let text = if is_live(context, &args) { String::new() } else { said(&reply) };
     Ok(Answer::yes(document(&reply), text))
 }
 
@@ -106,24 +109,86 @@ fn is_live(context: &Context, args: &Args) -> bool {
     args.stream && !context.printer.is_json()
 }
 
-/// Prints an answer while it comes.
-struct Screen<'a>(&'a Printer);
+/// The text, then each tool call on a line of its own.
+fn said(reply: &CallReply) -> String {
+    let mut said = reply.text.clone();
+    for call in &reply.tool_calls {
+        if !said.is_empty() && !said.ends_with('\n') {
+            said.push('\n');
+        }
+        said.push_str(&line_of(call));
+    }
+    said
+}
+
+/// `tool call: read_file {"path":"a.rs"} (call_1)`, on one line: line ends between the parts of JSON say nothing.
+fn line_of(call: &ToolCall) -> String {
+    let line = format!("tool call: {} {} ({})", call.name, call.arguments, call.id);
+    line.replace(['\n', '\r'], " ") + "\n"
+}
+
+/// Prints an answer while it comes. A tool call waits for the end of the line that the text is in.
+struct Screen<'a> {
+    printer: &'a Printer,
+    open: bool,
+    waiting: String,
+}
+
+impl<'a> Screen<'a> {
+    fn new(printer: &'a Printer) -> Screen<'a> {
+        Screen { printer, open: false, waiting: String::new() }
+    }
+
+    fn flush(&mut self) {
+        self.printer.piece(&std::mem::take(&mut self.waiting));
+    }
+
+    fn end(mut self) {
+        if self.open {
+            self.printer.piece("\n");
+        }
+        self.flush();
+    }
+}
 
 impl Listener for Screen<'_> {
     fn text(&mut self, piece: &str) {
-        self.0.piece(piece);
+        let (lines, rest) = piece.split_at(piece.rfind('\n').map_or(0, |end| end + 1));
+        if !lines.is_empty() {
+            self.printer.piece(lines);
+            self.open = false;
+            self.flush();
+        }
+        if !rest.is_empty() {
+            self.printer.piece(rest);
+            self.open = true;
+        }
+    }
+
+    fn tool_call(&mut self, _: usize, call: &ToolCall) {
+        self.waiting.push_str(&line_of(call));
+        if !self.open {
+            self.flush();
+        }
     }
 
     fn again(&mut self) {
-        self.0.piece("\n");
-        self.0.say("the answer broke off: what stands above is void, and another model is asked");
+        self.printer.piece("\n");
+        self.open = false;
+        self.waiting.clear();
+        self.printer.say("the answer broke off: what stands above is void, and another model is asked");
     }
 }
 
 fn request(context: &Context, args: &Args) -> Result<CallRequest, Failure> {
-    let prompt = match args.text.as_str() {
-        "-" => read_text_or_stdin("-", &context.edge.folder)?,
-        text => text.to_owned(),
+    let here = &context.edge.folder;
+    let conversation = match &args.messages {
+        Some(name) => Some(conversation::read(name, &read_text_or_stdin(name, here)?)?),
+        None => None,
+    };
+    let prompt = match args.text.as_deref() {
+        Some("-") => read_text_or_stdin("-", here)?,
+        text => text.unwrap_or_default().to_owned(),
     };
     let schema = match &args.schema {
         Some(path) => {
@@ -137,6 +202,7 @@ fn request(context: &Context, args: &Args) -> Result<CallRequest, Failure> {
         None => None,
     };
     Ok(CallRequest {
+        conversation,
         mode_asked: args.mode,
         risk: args.risk,
         schema,
@@ -177,9 +243,13 @@ async fn carry_out(
     let options = RunOptions { id: args.run.clone(), spec_id: args.spec_id.clone(), occasion: None };
     let run = session.gateway.start(options).await?;
     let id = run.id().clone();
-    let outcome = match is_live(context, args) {
-        true => run.call_listening(request, &mut Screen(&context.printer)).await,
-        false => run.call(request).await,
+    let outcome = if is_live(context, args) {
+        let mut screen = Screen::new(&context.printer);
+        let outcome = run.call_listening(request, &mut screen).await;
+        screen.end();
+        outcome
+    } else {
+        run.call(request).await
     };
     let sealed = if args.run.is_some() {
         run.checkpoint("call").await
@@ -227,6 +297,10 @@ pub fn attempt_json(attempt: &AttemptSummary) -> Value {
     })
 }
 
+fn call_json(call: &ToolCall) -> Value {
+    json!({ "id": call.id, "name": call.name, "arguments": call.arguments })
+}
+
 fn document(reply: &CallReply) -> Value {
     json!({
         "run_id": reply.run_id,
@@ -239,6 +313,7 @@ fn document(reply: &CallReply) -> Value {
         "reason": reply.reason,
         "sentence": reply.sentence,
         "text": reply.text,
+        "tool_calls": reply.tool_calls.iter().map(call_json).collect::<Vec<_>>(),
         "attempts": reply.attempts.iter().map(attempt_json).collect::<Vec<_>>(),
         "redactions": reply.findings.len() + reply.response_findings.len(),
         "findings": { "request": reply.findings, "response": reply.response_findings },

@@ -7,6 +7,7 @@
 mod args;
 mod call;
 mod capsule;
+mod conversation;
 mod demo;
 mod edge;
 mod evidence;

@@ -1,13 +1,14 @@
 //! Step 1, admit: is this a call that can be made at all? What is refused here leaves no decision, since
 //! none was asked for.
 
+use crate::conversation::Conversation;
 use crate::reply::CallFailure;
 use serde_json::Value;
 use sluice_core::contract::router::{Load, Needs, RouteFacts, Suitability};
 use sluice_core::{ModeAsked, Risk, Role, Stage};
 use sluice_governance::route;
 use sluice_policy::PolicySnapshot;
-use sluice_provider::{ChatCall, Message};
+use sluice_provider::{ChatCall, Message, Tool};
 
 /// Largest prompt in bytes: more than any context window of the price table holds.
 pub const PROMPT_BYTES_MAX: usize = 16 << 20;
@@ -38,6 +39,8 @@ pub struct CallRequest {
     pub risk: Risk,
     /// What is said.
     pub prompt: String,
+    /// What is said instead of the prompt, which is then not looked at.
+    pub conversation: Option<Conversation>,
     /// A JSON Schema that the answer must satisfy.
     pub schema: Option<Value>,
     /// The task is small and local enough for a local model.
@@ -61,6 +64,7 @@ impl CallRequest {
             mode_asked: ModeAsked::Auto,
             risk: Risk::Normal,
             prompt: prompt.into(),
+            conversation: None,
             schema: None,
             bounded: false,
             paths: Vec::new(),
@@ -78,12 +82,21 @@ const OPERATION: &str = "chat";
 pub(crate) fn check(policy: &PolicySnapshot, request: &CallRequest) -> Result<(), CallFailure> {
     let refuse =
         |message: String, hint: &str| Err(CallFailure::NotAdmitted { message, hint: hint.to_owned() });
-    if request.prompt.trim().is_empty() {
-        return refuse("the prompt is empty".into(), "say something, or give `-` to read standard input");
-    }
-    if request.prompt.len() > PROMPT_BYTES_MAX {
-        let message =
-            format!("the prompt is too long: {} bytes, at most {PROMPT_BYTES_MAX}", request.prompt.len());
+    let bytes = match &request.conversation {
+        Some(conversation) => {
+            conversation.check().map_err(|problem| CallFailure::NotAdmitted {
+                message: problem.to_string(),
+                hint: problem.hint,
+            })?;
+            conversation.bytes()
+        }
+        None if request.prompt.trim().is_empty() => {
+            return refuse("the prompt is empty".into(), "say something, or give `-` to read standard input");
+        }
+        None => request.prompt.len(),
+    };
+    if bytes > PROMPT_BYTES_MAX {
+        let message = format!("the prompt is too long: {bytes} bytes, at most {PROMPT_BYTES_MAX}");
         return refuse(message, "no model of the policy has room for it: cut it into parts");
     }
     let long = |text: &String| text.len() > TAG_BYTES_MAX;
@@ -118,27 +131,37 @@ pub(crate) fn check(policy: &PolicySnapshot, request: &CallRequest) -> Result<()
     Ok(())
 }
 
-/// What is said to the model: the policy's prompt for the stage or role, then the caller's.
+/// What is said to the model: the policy's prompt for the stage or role, then the caller's prompt or conversation.
 pub(crate) fn messages(policy: &PolicySnapshot, request: &CallRequest) -> ChatCall {
     let prompts = &policy.prompts;
     // A critic comments on a stage from beside it: the stage's own prompt would have it do the stage's work.
     let of_stage = prompts.get(request.stage.code()).filter(|_| request.role != Role::SidecarCritic);
     let system = of_stage.or_else(|| prompts.get(request.role.code()));
-    let message = |role: &str, text: &str| Message { role: role.to_owned(), text: text.to_owned() };
-    let mut messages: Vec<Message> = system.map(|text| message("system", text)).into_iter().collect();
-    messages.push(message("user", &request.prompt));
+    let mut messages: Vec<Message> = system.map(|text| Message::new("system", text)).into_iter().collect();
+    let (mut tools, mut tool_choice) = (Vec::new(), None);
+    match &request.conversation {
+        Some(conversation) => {
+            messages.extend(conversation.messages.iter().cloned());
+            tools.clone_from(&conversation.tools);
+            tool_choice.clone_from(&conversation.tool_choice);
+        }
+        None => messages.push(Message::new("user", request.prompt.as_str())),
+    }
     ChatCall {
         messages,
         output_tokens_max: 0,
         reasoning_effort: None,
         schema: request.schema.clone(),
         stream: request.stream,
+        tools,
+        tool_choice,
     }
 }
 
 /// What stays the same over all attempts of a call; the run fills in the rest.
 pub(crate) fn facts(policy: &PolicySnapshot, request: &CallRequest, call: &ChatCall) -> RouteFacts {
-    let bytes: u64 = call.messages.iter().map(|message| message.text.len() as u64).sum();
+    let said: usize = call.messages.iter().map(Message::bytes).sum();
+    let bytes = (said + call.tools.iter().map(Tool::bytes).sum::<usize>()) as u64;
     RouteFacts {
         run_id: String::new(),
         spec_id: None,
@@ -153,6 +176,7 @@ pub(crate) fn facts(policy: &PolicySnapshot, request: &CallRequest, call: &ChatC
         input_tokens: bytes.div_ceil(BYTES_PER_TOKEN),
         output_tokens_max: request.output_tokens_max.unwrap_or_else(|| longest_answer(policy, request.role)),
         needs: Needs {
+            tools: !call.tools.is_empty(),
             schema: request.schema.is_some(),
             streaming: request.stream,
             high_reasoning: request.role == Role::Judge,

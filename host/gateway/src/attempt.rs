@@ -15,7 +15,7 @@ use sluice_governance::governor::fault_of;
 use sluice_governance::ledger::{self, Step};
 use sluice_governance::{Blocked, Scanned};
 use sluice_policy::snapshot::Provider;
-use sluice_provider::{CallError, ChatCall, Reply, StreamedText};
+use sluice_provider::{CallError, ChatCall, Reply, Streamed};
 use std::time::Duration;
 
 /// One attempt of one call.
@@ -122,9 +122,12 @@ impl Attempt<'_> {
         let sent = match live {
             Some(live) => {
                 live.begin();
-                let mut hearing = Hearing::new(self, committed, live);
-                let mut on_text = |so_far: StreamedText<'_>| hearing.hear(so_far);
-                parts.client.send_listening(&endpoint, cleared, stream, timeout, &mut on_text).await
+                let mut hearing = Hearing::new(self, committed, provider.dialect, live);
+                let mut on_part = |part: Streamed<'_>| match part {
+                    Streamed::Text(so_far) => hearing.hear(so_far),
+                    Streamed::Call(call) => hearing.hear_call(&call),
+                };
+                parts.client.send_listening(&endpoint, cleared, stream, timeout, &mut on_part).await
             }
             None => parts.client.send(&endpoint, cleared, stream, timeout).await,
         };
@@ -170,6 +173,7 @@ impl Attempt<'_> {
             reason: committed.decision.reason,
             sentence: committed.decision.sentence,
             text: answer.text,
+            tool_calls: answer.tool_calls,
             recorded: answer.recorded,
             loopback: outcome.loopback,
             usage: outcome.usage,

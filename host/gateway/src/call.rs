@@ -17,7 +17,7 @@ impl Run {
     }
 
     /// The same, with `listener` told of the answer while it comes, where the request asks for a stream and the
-    /// model answers with one. What it was told in the end is the text of the reply.
+    /// model answers with one. What it was told in the end is the text of the reply, and its tool calls.
     pub async fn call_listening(
         &self,
         request: CallRequest,
@@ -53,7 +53,7 @@ impl Run {
                 Ended::Answered(mut reply) => {
                     summaries.append(&mut reply.attempts);
                     reply.attempts = summaries;
-                    if live.is_some_and(|mut live| !live.finish(&reply.text)) {
+                    if live.is_some_and(|mut live| !live.finish(&reply.text, &reply.tool_calls)) {
                         return Err(attempt.told_otherwise().await);
                     }
                     return Ok(*reply);

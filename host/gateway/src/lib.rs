@@ -8,6 +8,7 @@
 mod admit;
 mod attempt;
 mod call;
+mod conversation;
 mod doors;
 mod filter;
 mod health;
@@ -21,6 +22,7 @@ mod run;
 mod scanning;
 
 pub use admit::{CallRequest, PROMPT_BYTES_MAX};
+pub use conversation::{Conversation, NoConversation};
 pub use doors::{Note, recorded_answer};
 pub use listen::Listener;
 pub use reply::{AttemptSummary, CallFailure, CallReply};

@@ -2,15 +2,21 @@
 //! follows later can change none of it; its last part comes when the envelope is on record.
 
 use crate::attempt::{Attempt, Committed};
+use sluice_core::{Dialect, ToolCall};
 use sluice_governance::TextStream;
-use sluice_provider::StreamedText;
+use sluice_provider::{StreamedCall, StreamedText};
+use std::collections::BTreeMap;
 
 /// Who listens.
 pub trait Listener: Send {
     /// More of the answer's text, scanned.
     fn text(&mut self, piece: &str);
 
-    /// The attempt that the text came from failed, and another model begins: what was said so far is void.
+    /// A tool that the answer asks for, whole and scanned; `index` is its place among the answer's tool calls. They
+    /// come as they are complete, which need not be in the order of their places, and each once.
+    fn tool_call(&mut self, index: usize, call: &ToolCall);
+
+    /// The attempt that all this came from failed, and another model begins: text and tool calls so far are void.
     fn again(&mut self);
 }
 
@@ -18,18 +24,21 @@ pub trait Listener: Send {
 pub(crate) struct Live<'l> {
     listener: &'l mut dyn Listener,
     told: String,
+    /// By their place.
+    calls: BTreeMap<usize, ToolCall>,
 }
 
 impl<'l> Live<'l> {
     pub(crate) fn new(listener: &'l mut dyn Listener) -> Live<'l> {
-        Live { listener, told: String::new() }
+        Live { listener, told: String::new(), calls: BTreeMap::new() }
     }
 
     /// Another attempt begins.
     pub(crate) fn begin(&mut self) {
-        if !self.told.is_empty() {
+        if !self.told.is_empty() || !self.calls.is_empty() {
             self.listener.again();
             self.told.clear();
+            self.calls.clear();
         }
     }
 
@@ -40,24 +49,42 @@ impl<'l> Live<'l> {
         }
     }
 
-    /// The whole answer is on record: tells the rest of it. `false` where what was told is not its beginning,
-    /// which takes a redactor that called something settled that was not.
-    pub(crate) fn finish(&mut self, whole: &str) -> bool {
-        match whole.strip_prefix(self.told.as_str()) {
-            Some(rest) => {
-                let rest = rest.to_owned();
-                self.tell(&rest);
-                true
-            }
-            None => false,
-        }
+    fn tell_call(&mut self, index: usize, call: ToolCall) {
+        self.listener.tool_call(index, &call);
+        self.calls.insert(index, call);
     }
+
+    /// The whole answer is on record: tells the rest of it. `false` where what was told is not a part of it, which
+    /// takes a redactor that called something settled that was not, or a server that went on after an end.
+    pub(crate) fn finish(&mut self, text: &str, calls: &[ToolCall]) -> bool {
+        let Some(rest) = text.strip_prefix(self.told.as_str()).map(str::to_owned) else { return false };
+        let was_told =
+            |(index, told): (&usize, &ToolCall)| calls.get(*index).is_some_and(|call| same(told, call));
+        if !self.calls.iter().all(was_told) {
+            return false;
+        }
+        self.tell(&rest);
+        for (index, call) in calls.iter().enumerate() {
+            if !self.calls.contains_key(&index) {
+                self.tell_call(index, call.clone());
+            }
+        }
+        true
+    }
+}
+
+/// White space that came after the last bracket changes nothing.
+fn same(told: &ToolCall, whole: &ToolCall) -> bool {
+    told.id == whole.id
+        && told.name == whole.name
+        && told.arguments.trim_ascii_end() == whole.arguments.trim_ascii_end()
 }
 
 /// One answer on its way to a listener.
 pub(crate) struct Hearing<'a, 'l> {
     attempt: &'a Attempt<'a>,
     committed: &'a Committed,
+    dialect: Dialect,
     live: &'a mut Live<'l>,
     stream: Option<(usize, TextStream<'a>)>,
     /// Bytes of the text that were scanned.
@@ -72,9 +99,10 @@ impl<'a, 'l> Hearing<'a, 'l> {
     pub(crate) fn new(
         attempt: &'a Attempt<'a>,
         committed: &'a Committed,
+        dialect: Dialect,
         live: &'a mut Live<'l>,
     ) -> Hearing<'a, 'l> {
-        Hearing { attempt, committed, live, stream: None, seen: 0, held: String::new(), deaf: false }
+        Hearing { attempt, committed, dialect, live, stream: None, seen: 0, held: String::new(), deaf: false }
     }
 
     /// Takes the whole text so far.
@@ -102,6 +130,17 @@ impl<'a, 'l> Hearing<'a, 'l> {
             }
             // The scan of the whole answer says what is wrong with it.
             Some(Err(_)) | None => self.deaf = true,
+        }
+    }
+
+    /// Takes a tool call whose arguments are complete. One that cannot be scanned is told with the whole answer, or
+    /// not at all.
+    pub(crate) fn hear_call(&mut self, heard: &StreamedCall) {
+        let (run, call, number) = (self.attempt.run, self.attempt.call, self.attempt.number);
+        let scope = sluice_governance::ScanScope { memo: None, ..run.scope(call, number) };
+        if let Ok(scanned) = run.governor().scan_call(scope, self.dialect, heard.index, &heard.call) {
+            let restored = self.attempt.restore_call(self.committed, scanned);
+            self.live.tell_call(heard.place, restored);
         }
     }
 }

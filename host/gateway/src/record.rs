@@ -9,11 +9,11 @@ use sluice_core::contract::router::EarlierAttempt;
 use sluice_core::record::{
     AttemptOutcome, CaptureFiltered, Captured, Chosen, Finding, ModelCallEnvelope, RedactionApplied,
 };
-use sluice_core::{EventDraft, EventKind, LogicalUri, MicroUsd, PluginKind, Usage};
+use sluice_core::{EventDraft, EventKind, LogicalUri, MicroUsd, PluginKind, Spoken, ToolCall, Usage};
 use sluice_governance::capture::captured;
 use sluice_governance::governor::fault_of;
 use sluice_governance::ledger;
-use sluice_governance::{Blocked, Scanned, restore};
+use sluice_governance::{Blocked, Scanned, arguments};
 use sluice_policy::snapshot::Provider;
 use sluice_provider::Reply;
 
@@ -56,9 +56,12 @@ pub(crate) struct Recorded {
 }
 
 /// What the caller may be handed.
+#[derive(Default)]
 pub(crate) struct AnswerText {
     pub text: String,
-    /// The same with every finding replaced.
+    /// The tools that it asks for.
+    pub tool_calls: Vec<ToolCall>,
+    /// The text with every finding replaced.
     pub recorded: String,
     pub findings: Vec<Finding>,
 }
@@ -139,12 +142,12 @@ impl Outcome {
     }
 }
 
-/// The text of an answer after redaction. The body went through the dialect's reading once already, so it
-/// reads again; were it not to, an empty text is handed out and never an unscanned one.
-fn text_of(dialect: sluice_core::Dialect, outcome: &Outcome, wire: &str) -> String {
+/// What an answer says after redaction. The body went through the dialect's reading once already, so it
+/// reads again; were it not to, nothing is handed out and never anything unscanned.
+fn spoken(dialect: sluice_core::Dialect, outcome: &Outcome, wire: &str) -> Spoken {
     let status = outcome.status.unwrap_or(200);
     sluice_provider::decode(dialect, status, "application/json", wire.as_bytes())
-        .map(|answer| answer.text)
+        .map(|answer| Spoken { text: answer.text, tool_calls: answer.tool_calls })
         .unwrap_or_default()
 }
 
@@ -162,13 +165,17 @@ impl Attempt<'_> {
             may.scan(|| self.prepare(chosen, provider, committed, outcome));
         let events = self.run.record(drafts).await?;
         let answer = match scanned {
-            Some(Ok(scanned)) => Ok(AnswerText {
-                text: self.restore(committed, text_of(provider.dialect, outcome, &scanned.wire)),
-                recorded: text_of(provider.dialect, outcome, &scanned.record),
-                findings: scanned.findings,
-            }),
+            Some(Ok(scanned)) => {
+                let told = self.restore(committed, spoken(provider.dialect, outcome, &scanned.wire));
+                Ok(AnswerText {
+                    text: told.text,
+                    tool_calls: told.tool_calls,
+                    recorded: spoken(provider.dialect, outcome, &scanned.record).text,
+                    findings: scanned.findings,
+                })
+            }
             Some(Err(blocked)) => Err(blocked),
-            None => Ok(AnswerText { text: String::new(), recorded: String::new(), findings: Vec::new() }),
+            None => Ok(AnswerText::default()),
         };
         let as_earlier = ledger::earlier(&envelope);
         let (cost, envelope) = (envelope.cost, event_uri(&events, envelope_at)?);
@@ -184,8 +191,9 @@ impl Attempt<'_> {
         outcome: &Outcome,
     ) -> Prepared {
         let (mut response, scanned) = self.scan_response(outcome);
-        if let (Some(applied), Some(Ok(scanned)), true) = (&mut response, &scanned, self.restores()) {
-            applied.restored = restore::count(&committed.redaction.findings, &scanned.record);
+        let asked = (outcome.kind == AttemptOutcome::Ok).then_some(&committed.redaction.findings);
+        if let (Some(applied), Some(Ok(scanned)), Some(asked)) = (&mut response, &scanned, asked) {
+            applied.restored = arguments::count(self.redaction(), provider.dialect, asked, &scanned.record);
         }
         let filtered = self.filter(committed, scanned.as_ref().and_then(|scanned| scanned.as_ref().ok()));
         let envelope =

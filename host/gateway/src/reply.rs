@@ -2,7 +2,7 @@
 
 use sluice_capsule::CapsuleError;
 use sluice_core::record::{AttemptOutcome, Finding};
-use sluice_core::{LogicalUri, MicroUsd, Mode, RunId, Usage};
+use sluice_core::{LogicalUri, MicroUsd, Mode, RunId, ToolCall, Usage};
 use sluice_governance::Blocked;
 
 /// One attempt, in a line.
@@ -43,7 +43,9 @@ pub struct CallReply {
     pub sentence: String,
     /// The answer; redacted where policy says so.
     pub text: String,
-    /// The answer as the record has it: redacted, whatever policy says of what is handed out.
+    /// The tools that the answer asks its caller to run; redacted like the text.
+    pub tool_calls: Vec<ToolCall>,
+    /// The answer's text as the record has it: redacted, whatever policy says of what is handed out.
     pub recorded: String,
     /// Whether the answer is the loopback stand-in's.
     pub loopback: bool,

@@ -7,13 +7,13 @@ use crate::probe::ProbeWalk;
 use crate::redact::{Blocked, Direction, Scan, Scanned};
 use crate::stream::TextStream;
 use crate::tag::Tagger;
-use crate::{capture, route};
+use crate::{arguments, capture, route};
 use sluice_core::contract::about::{Description, PluginRef};
 use sluice_core::contract::capture_filter::FilterItem;
 use sluice_core::contract::health_probe::{PastProbe, ProbeEndpoint};
 use sluice_core::contract::router::{Candidate, RouteFacts};
 use sluice_core::record::{Answer, CaptureFiltered, HealthProbed, RedactionApplied, RoutingDecision};
-use sluice_core::{Cleared, Digest, Egress, FaultCode, PluginKind, ScanEvidence};
+use sluice_core::{Cleared, Dialect, Digest, Egress, FaultCode, PluginKind, ScanEvidence, ToolCall};
 use sluice_plugin::{Artifact, CaptureFilter, HealthProbe, PluginEngine, PluginError, Redactor, Router};
 use sluice_policy::load::Loaded;
 use sluice_policy::snapshot::{PinnedPlugin, PolicySnapshot};
@@ -252,6 +252,21 @@ impl Governor {
         let redacts = self.snapshot().governance.security.redaction.responses;
         let egress = if redacts { Egress::Redact } else { Egress::Off };
         TextStream::new(self.scan(scope, egress), path, key)
+    }
+
+    /// Scans one tool call of an answer that is still coming: what is handed on is what
+    /// [`Governor::scan_response`] makes of it in the whole. `index` is its position among the whole body's tool
+    /// calls (OpenAI) or blocks (Anthropic).
+    pub fn scan_call(
+        &self,
+        scope: ScanScope<'_>,
+        dialect: Dialect,
+        index: usize,
+        call: &ToolCall,
+    ) -> Result<ToolCall, Blocked> {
+        let redacts = self.snapshot().governance.security.redaction.responses;
+        let egress = if redacts { Egress::Redact } else { Egress::Off };
+        arguments::scan(&self.scan(scope, egress), dialect, index, call)
     }
 
     /// Redacts a text that goes into the record alone: `labels` of a call, an `exchange` of a probe, the

@@ -3,6 +3,7 @@
 //! *Invariant*: only this room turns plugin answers into decisions, and only this room makes
 //! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
 
+pub mod arguments;
 pub mod capture;
 mod cuts;
 mod excluded;

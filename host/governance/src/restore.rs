@@ -37,10 +37,16 @@ impl Restorer {
     /// `text` with every placeholder of the request replaced by what it stands for, and with that alone: a secret
     /// that holds the text of another placeholder is not looked into again. Where `text` is JSON it stays JSON.
     pub fn restore(&self, text: &str) -> String {
-        if self.0.is_empty() || !self.stands_in(text) {
-            return text.to_owned();
+        self.restore_counting(text).0
+    }
+
+    /// The same, and how many placeholders were replaced.
+    pub(crate) fn restore_counting(&self, text: &str) -> (String, u64) {
+        let mut count = 0;
+        match self.0.is_empty() || !self.may_stand_in(text) {
+            true => (text.to_owned(), 0),
+            false => (self.restore_nested(text, NESTING_MAX, &mut count), count),
         }
-        self.restore_nested(text, NESTING_MAX)
     }
 
     /// The same for a text that comes in pieces. The end of a piece that may be the beginning of a placeholder
@@ -51,33 +57,36 @@ impl Restorer {
         let longest = marks.iter().map(|mark| mark.len()).max().unwrap_or(0);
         let open = held.floor_char_boundary(open_from(held.as_bytes(), &marks, longest));
         let rest = held.split_off(open);
-        self.replace(&std::mem::replace(held, rest))
+        self.replace(&std::mem::replace(held, rest), &mut 0)
     }
 
-    fn stands_in(&self, text: &str) -> bool {
-        self.0.keys().any(|placeholder| text.contains(placeholder.as_str()))
+    /// Where something is escaped, a placeholder may be.
+    fn may_stand_in(&self, text: &str) -> bool {
+        text.contains('\\') || self.0.keys().any(|placeholder| text.contains(placeholder.as_str()))
     }
 
-    fn restore_nested(&self, text: &str, depth: usize) -> String {
+    fn restore_nested(&self, text: &str, depth: usize, count: &mut u64) -> String {
         let looks_nested = text.trim_start().starts_with(['{', '[']);
         let leaves = if looks_nested { json::leaves(text).ok() } else { None };
-        let Some(leaves) = leaves.filter(|leaves| !leaves.is_empty()) else { return self.replace(text) };
+        let Some(leaves) = leaves.filter(|leaves| !leaves.is_empty()) else {
+            return self.replace(text, count);
+        };
         let edits: Vec<_> = leaves
             .into_iter()
-            .filter(|leaf| self.stands_in(&leaf.text))
-            .map(|leaf| {
+            .filter(|leaf| self.may_stand_in(&leaf.text))
+            .filter_map(|leaf| {
                 let inner = match depth {
-                    0 => self.replace(&leaf.text),
-                    _ => self.restore_nested(&leaf.text, depth - 1),
+                    0 => self.replace(&leaf.text, count),
+                    _ => self.restore_nested(&leaf.text, depth - 1, count),
                 };
-                (leaf.at, inner)
+                (inner != leaf.text).then_some((leaf.at, inner))
             })
             .collect();
         json::splice(text, &edits)
     }
 
     /// One pass from the left.
-    fn replace(&self, text: &str) -> String {
+    fn replace(&self, text: &str, count: &mut u64) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find(PLACEHOLDER_BEGINS) {
@@ -87,6 +96,7 @@ impl Restorer {
             match found.and_then(|(mark, after)| Some((self.0.get(mark)?, after))) {
                 Some((secret, after)) => {
                     out.push_str(secret.expose());
+                    *count += 1;
                     rest = after;
                 }
                 None => {
@@ -119,9 +129,9 @@ impl PartialEq for Restorer {
 
 impl Eq for Restorer {}
 
-/// How often placeholders of the request stand in the recorded form of its answer: what a restore puts back. It
-/// follows from what is recorded, so replay counts again.
-pub fn count(request: &[Finding], answer: &str) -> u64 {
+/// How often placeholders of the request stand anywhere in the recorded form of its answer. Records from before
+/// answers had tool calls count so; [`crate::arguments::count`] counts what is put back.
+pub(crate) fn count_anywhere(request: &[Finding], answer: &str) -> u64 {
     let mut marks: Vec<String> = request
         .iter()
         .filter(|finding| finding.rule != KNOWN_VALUE_RULE)
@@ -206,7 +216,7 @@ mod tests {
         };
         let answer = format!("{MARK} and {MARK} and [REDACTED:known-value:0011223344556677]");
         assert_eq!(
-            count(&[finding("github-pat"), finding("github-pat"), finding("known-value")], &answer),
+            count_anywhere(&[finding("github-pat"), finding("github-pat"), finding("known-value")], &answer),
             2
         );
     }

@@ -18,6 +18,9 @@ const TOKEN_BYTES: usize = 4;
 /// Bytes of one piece of a stream: small, so that a secret of ordinary length is cut.
 const PIECE_BYTES: usize = 12;
 
+/// Bytes of one piece of a tool's arguments: less than an escape and a character take together.
+const ARGUMENTS_PIECE_BYTES: usize = 7;
+
 /// A request in either face.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
@@ -29,6 +32,8 @@ pub(crate) struct Asked {
     pub(crate) include_usage: bool,
     pub(crate) tokens_max: Option<u64>,
     pub(crate) schema: Option<Value>,
+    /// Names of the tools that may be called.
+    pub(crate) tools: Vec<String>,
     /// Name and parameters of a tool that must be called.
     pub(crate) tool: Option<(String, Value)>,
 }
@@ -37,8 +42,8 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) text: String,
-    /// Name and arguments.
-    pub(crate) tool: Option<(String, Value)>,
+    /// Tools that are called: name and arguments.
+    pub(crate) calls: Vec<(String, String)>,
     /// The cap on tokens cut the text.
     pub(crate) cut: bool,
     pub(crate) input_tokens: usize,
@@ -51,6 +56,16 @@ impl Said {
     pub(crate) fn pieces(&self) -> Vec<&str> {
         pieces(&self.text, PIECE_BYTES)
     }
+
+    /// The id of a call, without what the dialect puts before it.
+    pub(crate) fn call_id(&self, at: usize) -> String {
+        if at == 0 { self.id.clone() } else { format!("{}_{at}", self.id) }
+    }
+}
+
+/// Arguments of a call, cut as a stream cuts them.
+pub(crate) fn arguments_pieces(arguments: &str) -> Vec<&str> {
+    pieces(arguments, ARGUMENTS_PIECE_BYTES)
 }
 
 fn tokens(bytes: usize) -> usize {
@@ -71,18 +86,25 @@ impl Asked {
     pub(crate) fn answer(&self, behaviour: &Behaviour) -> Result<Said, String> {
         let prompt = self.prompt();
         let id = Digest::of(prompt.as_bytes()).short();
-        let mut tool = None;
+        let mut calls = Vec::new();
         let in_words = self.schema.is_none().then(|| self.schema_in_words()).flatten();
         let mut text = match (behaviour, &self.tool, self.schema.as_ref().or(in_words.as_ref())) {
             (Behaviour::Echo, _, _) => prompt,
             (Behaviour::Leak(text), _, _) => text.clone(),
             (Behaviour::Flood(bytes), _, _) => MARK.repeat(bytes / MARK.len() + 1),
+            (Behaviour::Call(told), _, _) if !self.tools.is_empty() => {
+                calls.clone_from(told);
+                self.markdown(&id, prompt.len())
+            }
             (_, Some((name, parameters)), _) => {
-                tool = Some((name.clone(), schema::example(parameters)?));
+                calls.push((name.clone(), schema::example(parameters)?.to_string()));
                 String::new()
             }
             (_, None, Some(schema)) => schema::example(schema)?.to_string(),
-            (_, None, None) => self.markdown(&id, prompt.len()),
+            (_, None, None) => {
+                calls = self.calls_in_words();
+                self.markdown(&id, prompt.len())
+            }
         };
         let room = self.tokens_max.map_or(usize::MAX, |tokens| {
             usize::try_from(tokens).unwrap_or(usize::MAX).saturating_mul(TOKEN_BYTES)
@@ -92,11 +114,11 @@ impl Asked {
         let room = if unbound { usize::MAX } else { room };
         let cut = text.len() > room;
         text.truncate(text.floor_char_boundary(room));
-        let called = tool.as_ref().map_or(0, |(_, arguments)| arguments.to_string().len());
+        let called: usize = calls.iter().map(|(_, arguments)| arguments.len()).sum();
         Ok(Said {
             output_tokens: tokens(text.len() + called),
             text,
-            tool,
+            calls,
             cut,
             input_tokens: self.input_tokens(),
             id,
@@ -126,6 +148,21 @@ impl Asked {
         let (_, block) = text.split_once("\n```json-schema\n")?;
         let (schema, _) = block.split_once("\n```")?;
         serde_json::from_str(schema).ok().filter(Value::is_object)
+    }
+
+    /// Calls that the user's message asks for in words, each in a block of its own, of tools that the request offers.
+    /// A conversation that has gone on to a tool's result is answered like any other.
+    fn calls_in_words(&self) -> Vec<(String, String)> {
+        let Some((_, text)) = self.messages.last().filter(|(role, _)| role == "user") else {
+            return Vec::new();
+        };
+        let blocks = text.split("```tool-call\n").skip(1).filter_map(|block| block.split_once("\n```"));
+        let call = |(block, _): (&str, &str)| {
+            let call: Value = serde_json::from_str(block).ok()?;
+            let name = call["name"].as_str().filter(|name| self.tools.iter().any(|tool| tool == name))?;
+            Some((name.to_owned(), call.get("arguments")?.to_string()))
+        };
+        blocks.filter_map(call).collect()
     }
 
     /// The first line with text of the last message that the user wrote.
@@ -207,6 +244,21 @@ mod tests {
         assert_eq!(asked(&[("user", prompt)]).answer(&Behaviour::Ok).unwrap().text, "\"unlock\"");
         let broken = prompt.replace('}', "");
         assert!(asked(&[("user", &broken)]).answer(&Behaviour::Ok).unwrap().text.starts_with(MARK));
+    }
+
+    #[test]
+    fn calls_in_words_are_made_where_the_tool_is_offered() {
+        let prompt = "Do it.\n```tool-call\n{\"name\":\"read\",\"arguments\":{\"b\":1.50,\"a\":\"x\"}}\n```\n\
+                      ```tool-call\n{\"name\":\"drop\",\"arguments\":{}}\n```\n```tool-call\n{\"name\"\n```";
+        let with = |messages: &[(&str, &str)], tools: &[&str]| {
+            let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
+            Asked { tools, ..asked(messages) }.answer(&Behaviour::Ok).unwrap().calls
+        };
+        let read = ("read".to_owned(), r#"{"b":1.50,"a":"x"}"#.to_owned());
+        assert_eq!(with(&[("user", prompt)], &["read"]), [read]);
+        assert_eq!(with(&[("user", prompt)], &["drop", "read"]).len(), 2);
+        assert!(with(&[("user", prompt)], &[]).is_empty());
+        assert!(with(&[("user", prompt), ("tool", "done")], &["read"]).is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The Anthropic face.
 
-use crate::answer::{Asked, Said};
-use crate::openai::text_of;
+use crate::answer::{Asked, Said, arguments_pieces};
+use crate::openai::{offered, text_of};
 use crate::wire;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ pub(crate) fn read(body: &Value, counting: bool) -> Result<Asked, String> {
         include_usage: true,
         tokens_max,
         schema,
+        tools: offered(body, |tool| &tool["name"]),
         tool: tool(body)?,
     })
 }
@@ -65,10 +66,10 @@ fn tool(body: &Value) -> Result<Option<(String, Value)>, String> {
 }
 
 fn stop_reason(said: &Said) -> &'static str {
-    match (&said.tool, said.cut) {
-        (Some(_), _) => "tool_use",
-        (None, true) => "max_tokens",
-        (None, false) => "end_turn",
+    match (said.calls.is_empty(), said.cut) {
+        (false, _) => "tool_use",
+        (true, true) => "max_tokens",
+        (true, false) => "end_turn",
     }
 }
 
@@ -84,42 +85,49 @@ fn message(asked: &Asked, said: &Said, content: Value, stop: Value, output_token
     })
 }
 
-fn tool_use(said: &Said, name: &str, input: &Value) -> Value {
-    json!({ "type": "tool_use", "id": format!("toolu_loopback_{}", said.id), "name": name, "input": input })
+fn tool_use(said: &Said, at: usize, name: &str, input: Value) -> Value {
+    let id = format!("toolu_loopback_{}", said.call_id(at));
+    json!({ "type": "tool_use", "id": id, "name": name, "input": input })
 }
 
 pub(crate) fn whole(asked: &Asked, said: &Said) -> Value {
-    let block = match &said.tool {
-        Some((name, arguments)) => tool_use(said, name, arguments),
-        None => json!({ "type": "text", "text": said.text }),
-    };
-    message(asked, said, json!([block]), json!(stop_reason(said)), said.output_tokens)
+    let text = (!said.text.is_empty() || said.calls.is_empty())
+        .then(|| json!({ "type": "text", "text": said.text }));
+    let calls = said.calls.iter().enumerate().map(|(at, (name, arguments))| {
+        let input = serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
+        tool_use(said, at, name, input)
+    });
+    let content = text.into_iter().chain(calls).collect();
+    message(asked, said, content, json!(stop_reason(said)), said.output_tokens)
+}
+
+/// Each block as it begins, and what is added to it.
+fn blocks(said: &Said) -> Vec<(Value, Vec<Value>)> {
+    let text = (!said.text.is_empty() || said.calls.is_empty()).then(|| {
+        let delta = |piece| json!({ "type": "text_delta", "text": piece });
+        (json!({ "type": "text", "text": "" }), said.pieces().into_iter().map(delta).collect())
+    });
+    let calls = said.calls.iter().enumerate().map(|(at, (name, arguments))| {
+        let delta = |piece| json!({ "type": "input_json_delta", "partial_json": piece });
+        let deltas = arguments_pieces(arguments).into_iter().map(delta).collect();
+        (tool_use(said, at, name, json!({})), deltas)
+    });
+    text.into_iter().chain(calls).collect()
 }
 
 /// The stream, event by event; the last is `message_stop`.
 pub(crate) fn events(asked: &Asked, said: &Said) -> Vec<Bytes> {
     let begun = message(asked, said, json!([]), Value::Null, 1);
-    let arguments;
-    let (block, deltas): (Value, Vec<Value>) = match &said.tool {
-        Some((name, input)) => {
-            arguments = input.to_string();
-            let delta = |piece| json!({ "type": "input_json_delta", "partial_json": piece });
-            (tool_use(said, name, &json!({})), wire::pieces(&arguments, 12).into_iter().map(delta).collect())
+    let mut events = vec![json!({ "type": "message_start", "message": begun })];
+    for (at, (block, deltas)) in blocks(said).into_iter().enumerate() {
+        events.push(json!({ "type": "content_block_start", "index": at, "content_block": block }));
+        if at == 0 {
+            events.push(json!({ "type": "ping" }));
         }
-        None => {
-            let delta = |piece| json!({ "type": "text_delta", "text": piece });
-            (json!({ "type": "text", "text": "" }), said.pieces().into_iter().map(delta).collect())
-        }
-    };
-    let mut events = vec![
-        json!({ "type": "message_start", "message": begun }),
-        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
-        json!({ "type": "ping" }),
-    ];
-    events.extend(
-        deltas.into_iter().map(|delta| json!({ "type": "content_block_delta", "index": 0, "delta": delta })),
-    );
-    events.push(json!({ "type": "content_block_stop", "index": 0 }));
+        let delta = |delta| json!({ "type": "content_block_delta", "index": at, "delta": delta });
+        events.extend(deltas.into_iter().map(delta));
+        events.push(json!({ "type": "content_block_stop", "index": at }));
+    }
     events.push(json!({
         "type": "message_delta", "delta": { "stop_reason": stop_reason(said), "stop_sequence": null },
         "usage": { "output_tokens": said.output_tokens }

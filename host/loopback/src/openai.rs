@@ -1,6 +1,6 @@
 //! The OpenAI-compatible face.
 
-use crate::answer::{Asked, Said};
+use crate::answer::{Asked, Said, arguments_pieces};
 use crate::wire;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ pub(crate) fn read(body: &Value) -> Result<Asked, String> {
         include_usage: body["stream_options"]["include_usage"].as_bool().unwrap_or(false),
         tokens_max: body["max_completion_tokens"].as_u64().or_else(|| body["max_tokens"].as_u64()),
         schema: schema(&body["response_format"])?,
+        tools: offered(body, |tool| &tool["function"]["name"]),
         tool: tool(body)?,
     })
 }
@@ -38,6 +39,16 @@ pub(crate) fn text_of(content: &Value) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Names of the tools that a request offers and does not forbid. Shared with the other face.
+pub(crate) fn offered(body: &Value, name: impl Fn(&Value) -> &Value) -> Vec<String> {
+    let choice = &body["tool_choice"];
+    if choice == "none" || choice["type"] == "none" {
+        return Vec::new();
+    }
+    let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
+    tools.iter().filter_map(|tool| name(tool).as_str().map(str::to_owned)).collect()
 }
 
 fn schema(format: &Value) -> Result<Option<Value>, String> {
@@ -74,10 +85,10 @@ fn tool(body: &Value) -> Result<Option<(String, Value)>, String> {
 }
 
 fn finish_reason(said: &Said) -> &'static str {
-    match (&said.tool, said.cut) {
-        (Some(_), _) => "tool_calls",
-        (None, true) => "length",
-        (None, false) => "stop",
+    match (said.calls.is_empty(), said.cut) {
+        (false, _) => "tool_calls",
+        (true, true) => "length",
+        (true, false) => "stop",
     }
 }
 
@@ -102,9 +113,12 @@ fn with(mut body: Value, key: &str, value: Value) -> Value {
 
 pub(crate) fn whole(asked: &Asked, said: &Said) -> Value {
     let mut message = json!({ "role": "assistant", "content": said.text });
-    if let Some((name, arguments)) = &said.tool {
-        message["content"] = Value::Null;
-        message["tool_calls"] = json!([tool_call(said, name, &arguments.to_string())]);
+    if !said.calls.is_empty() {
+        let call = |(at, (name, arguments)): (usize, &(String, String))| tool_call(said, at, name, arguments);
+        message["tool_calls"] = said.calls.iter().enumerate().map(call).collect();
+        if said.text.is_empty() {
+            message["content"] = Value::Null;
+        }
     }
     let choice =
         json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(said) });
@@ -112,9 +126,30 @@ pub(crate) fn whole(asked: &Asked, said: &Said) -> Value {
     with(body, "usage", usage(said))
 }
 
-fn tool_call(said: &Said, name: &str, arguments: &str) -> Value {
+fn tool_call(said: &Said, at: usize, name: &str, arguments: &str) -> Value {
     let function = json!({ "name": name, "arguments": arguments });
-    json!({ "id": format!("call_loopback_{}", said.id), "type": "function", "function": function })
+    json!({ "id": format!("call_loopback_{}", said.call_id(at)), "type": "function", "function": function })
+}
+
+/// What a stream says, piece by piece: a piece of the text, then one of each call, and so on.
+fn deltas(said: &Said) -> Vec<Value> {
+    let texts = said.pieces().into_iter().map(|piece| json!({ "content": piece })).collect();
+    let call = |(at, (name, arguments)): (usize, &(String, String))| {
+        let first = with(tool_call(said, at, name, ""), "index", json!(at));
+        let more = arguments_pieces(arguments)
+            .into_iter()
+            .map(|piece| json!({ "index": at, "function": { "arguments": piece } }));
+        let calls = std::iter::once(first).chain(more);
+        calls.map(|call| json!({ "tool_calls": [call] })).collect()
+    };
+    let calls = said.calls.iter().enumerate().map(call);
+    let mut lanes: Vec<Vec<Value>> = std::iter::once(texts).chain(calls).collect();
+    lanes.iter_mut().for_each(|lane| lane.reverse());
+    let mut out = Vec::new();
+    while lanes.iter().any(|lane| !lane.is_empty()) {
+        out.extend(lanes.iter_mut().filter_map(Vec::pop));
+    }
+    out
 }
 
 /// The stream, event by event; the last is `[DONE]`.
@@ -125,14 +160,7 @@ pub(crate) fn events(asked: &Asked, said: &Said) -> Vec<Bytes> {
     };
     let delta = |delta: Value| chunk(json!([{ "index": 0, "delta": delta, "finish_reason": null }]));
     let mut chunks = vec![delta(json!({ "role": "assistant", "content": "" }))];
-    if let Some((name, arguments)) = &said.tool {
-        let first = with(tool_call(said, name, ""), "index", json!(0));
-        chunks.push(delta(json!({ "tool_calls": [first] })));
-        for piece in wire::pieces(&arguments.to_string(), 12) {
-            chunks.push(delta(json!({ "tool_calls": [{ "index": 0, "function": { "arguments": piece } }] })));
-        }
-    }
-    chunks.extend(said.pieces().into_iter().map(|piece| delta(json!({ "content": piece }))));
+    chunks.extend(deltas(said).into_iter().map(delta));
     chunks.push(chunk(json!([{ "index": 0, "delta": {}, "finish_reason": finish_reason(said) }])));
     if asked.include_usage {
         chunks.push(with(chunk(json!([])), "usage", usage(said)));

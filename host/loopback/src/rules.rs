@@ -46,6 +46,10 @@ pub enum Behaviour {
     /// Answers with all of this text, however few tokens were asked for, as a model that leaks would. In a
     /// stream it is cut into pieces of 12 bytes.
     Leak(String),
+    /// Asks for these tools (name, and the arguments word for word, whether they are JSON or not) where the request
+    /// offers any; answers as it should where it does not. In a stream the arguments come in pieces of 7 bytes, those
+    /// of several calls by turns where the dialect allows it.
+    Call(Vec<(String, String)>),
     /// An error with this status, in the shape of the dialect.
     Fail(u16),
     /// An error with this status (429, 503, 529) that says when to come back.

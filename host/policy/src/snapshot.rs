@@ -270,6 +270,10 @@ pub struct Redaction {
     /// keeps the placeholders either way.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restore: bool,
+    /// Tools whose arguments they come back in too. In those of any other a placeholder stays: a prompt could have a
+    /// model ask for an address that carries the secret away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restore_tools: Vec<String>,
     /// What becomes of a text with a finding in a value that must not be edited.
     #[serde(default, skip_serializing_if = "is_block")]
     pub protected: Protected,

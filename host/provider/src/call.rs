@@ -1,20 +1,71 @@
 //! One call and its answer, apart from any wire shape.
 
 use serde_json::Value;
-use sluice_core::Usage;
 use sluice_core::record::AttemptOutcome;
+use sluice_core::{ToolCall, Usage};
 use std::fmt;
 
 /// Most bytes kept of a server's own words about an error: enough for a sentence or two.
 pub const EXCERPT_BYTES_MAX: usize = 512;
 
 /// One message of a conversation.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// `system`, `developer`, `user`, `assistant`.
+    /// `system`, `developer`, `user`, `assistant`, `tool`.
     pub role: String,
-    /// Text, not yet redacted.
+    /// Text, not yet redacted; a tool's result. May be empty beside tool calls.
     pub text: String,
+    /// Who speaks, where a role has several.
+    pub name: Option<String>,
+    /// Of an assistant: the tools that it asked for, arguments being JSON objects.
+    pub tool_calls: Vec<ToolCall>,
+    /// Of a tool: the call that this is the result of.
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A message that is text and no more.
+    pub fn new(role: &str, text: impl Into<String>) -> Message {
+        Message { role: role.to_owned(), text: text.into(), ..Message::default() }
+    }
+
+    /// Bytes of everything that it says.
+    pub fn bytes(&self) -> usize {
+        let calls = self.tool_calls.iter().map(|call| call.name.len() + call.arguments.len());
+        self.text.len() + calls.sum::<usize>()
+    }
+}
+
+/// A tool that a model may ask for.
+#[derive(Clone, PartialEq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments.
+    pub parameters: Option<Value>,
+}
+
+impl Tool {
+    /// Bytes of everything that it says.
+    pub fn bytes(&self) -> usize {
+        let parameters = self.parameters.as_ref().map_or(0, |parameters| parameters.to_string().len());
+        self.name.len() + self.description.as_ref().map_or(0, String::len) + parameters
+    }
+}
+
+/// Whether a model is to ask for a tool.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it sees fit.
+    Auto,
+    /// No.
+    None,
+    /// Yes, whichever.
+    Required,
+    /// Yes, this one.
+    Named(String),
 }
 
 /// What is asked of a model, before redaction.
@@ -31,12 +82,33 @@ pub struct ChatCall {
     pub schema: Option<Value>,
     /// Whether the answer is to come as server-sent events.
     pub stream: bool,
+    /// The tools that the model may ask for.
+    pub tools: Vec<Tool>,
+    /// `None` leaves it to the server.
+    pub tool_choice: Option<ToolChoice>,
 }
 
-// Both hold text that was not redacted: their Debug shows sizes alone.
+// All of these hold text that was not redacted: their Debug shows sizes alone.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({}, {} bytes)", self.role, self.text.len())
+        write!(f, "Message({}, {} bytes)", self.role, self.bytes())
+    }
+}
+
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tool({} bytes)", self.bytes())
+    }
+}
+
+impl fmt::Debug for ToolChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ToolChoice::Auto => "Auto",
+            ToolChoice::None => "None",
+            ToolChoice::Required => "Required",
+            ToolChoice::Named(_) => "Named",
+        })
     }
 }
 
@@ -48,6 +120,8 @@ impl fmt::Debug for ChatCall {
             .field("reasoning_effort", &self.reasoning_effort)
             .field("schema", &self.schema.is_some())
             .field("stream", &self.stream)
+            .field("tools", &self.tools)
+            .field("tool_choice", &self.tool_choice)
             .finish()
     }
 }
@@ -57,6 +131,8 @@ impl fmt::Debug for ChatCall {
 pub struct Answer {
     /// The text of the first choice, or of every text block; empty where the model only called tools.
     pub text: String,
+    /// The tools that it asks for, in its order.
+    pub tool_calls: Vec<ToolCall>,
     /// Why the model stopped, in the dialect's word; `other` where the server's word is no word.
     pub stop: Option<String>,
     /// As the server counted, in the convention of [`Usage`]; `None` where it did not say.
@@ -77,6 +153,7 @@ impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer")
             .field("text_bytes", &self.text.len())
+            .field("tool_calls", &self.tool_calls)
             .field("stop", &self.stop)
             .field("usage", &self.usage)
             .field("loopback", &self.loopback)

@@ -1,7 +1,7 @@
 //! One attempt at a model, over HTTP.
 
 use crate::call::{Answer, CallProblem};
-use crate::dialect::{self, BODY_BYTES_MAX, Shape, StreamDecoder, StreamedText, anthropic_messages};
+use crate::dialect::{self, BODY_BYTES_MAX, Shape, StreamDecoder, Streamed, anthropic_messages};
 use crate::endpoint::{self, Endpoint, UrlProblem};
 use crate::transport::{Head, Transport, sending_problem};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -20,7 +20,7 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 const TAIL_WAIT: Duration = Duration::from_millis(20);
 
 /// Who listens to an answer on its way.
-pub type OnText<'a> = &'a mut (dyn FnMut(StreamedText<'_>) + Send);
+pub type OnPart<'a> = &'a mut (dyn FnMut(Streamed<'_>) + Send);
 
 /// No client could be built.
 #[derive(Debug, thiserror::Error)]
@@ -129,19 +129,19 @@ impl Client {
         self.send_listening(endpoint, body, stream, timeout, &mut |_| {}).await
     }
 
-    /// The same, with `on_text` told of the answer's text whenever more of it has come: each time all of it so
-    /// far. An answer that does not come as a stream is not told of.
+    /// The same, with `on_part` told of the answer's text whenever more of it has come, each time all of it so far,
+    /// and of each tool call once, when it is complete. An answer that does not come as a stream is not told of.
     pub async fn send_listening(
         &self,
         endpoint: &Endpoint,
         body: Cleared,
         stream: bool,
         timeout: Duration,
-        on_text: OnText<'_>,
+        on_part: OnPart<'_>,
     ) -> Result<Reply, CallError> {
         let started = Instant::now();
         let mut head = None;
-        let attempt = self.attempt(endpoint, body, stream, &mut head, on_text);
+        let attempt = self.attempt(endpoint, body, stream, &mut head, on_part);
         let result = tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
             Err(CallProblem::new(AttemptOutcome::Timeout, "no whole answer within the deadline"))
         });
@@ -168,7 +168,7 @@ impl Client {
         body: Cleared,
         stream: bool,
         head: &mut Option<Head>,
-        on_text: OnText<'_>,
+        on_part: OnPart<'_>,
     ) -> Result<Answer, CallProblem> {
         let url = endpoint::join(&endpoint.base_url, dialect::path(endpoint.dialect)).map_err(url_problem)?;
         let mut headers = auth_headers(endpoint, &url)?;
@@ -178,7 +178,7 @@ impl Client {
         let request = self.transport.for_url(&url)?.post(url).headers(headers).body(body.into_body());
         let response = request.send().await.map_err(|error| sending_problem(&error))?;
         let head = head.insert(Head::of(&response));
-        let answer = receive(endpoint.dialect, head, response, on_text).await?;
+        let answer = receive(endpoint.dialect, head, response, on_part).await?;
         Ok(Answer { loopback: answer.loopback || head.loopback, ..answer })
     }
 }
@@ -187,7 +187,7 @@ async fn receive(
     dialect: Dialect,
     head: &Head,
     response: Response,
-    on_text: OnText<'_>,
+    on_part: OnPart<'_>,
 ) -> Result<Answer, CallProblem> {
     if !head.is_success() {
         // Whatever breaks while an error is read, the status has said what matters.
@@ -198,7 +198,7 @@ async fn receive(
         return Err(CallProblem::bad("the answer is compressed, which was not asked for"));
     }
     match Shape::of(&head.content_type) {
-        Shape::Stream => receive_stream(dialect, response, on_text).await,
+        Shape::Stream => receive_stream(dialect, response, on_part).await,
         shape => {
             let body = read_body(response, BODY_BYTES_MAX).await;
             match body.end {
@@ -213,7 +213,7 @@ async fn receive(
 async fn receive_stream(
     dialect: Dialect,
     mut response: Response,
-    on_text: OnText<'_>,
+    on_part: OnPart<'_>,
 ) -> Result<Answer, CallProblem> {
     let mut decoder = StreamDecoder::new(dialect);
     while !decoder.is_done() {
@@ -221,8 +221,9 @@ async fn receive_stream(
             Ok(Some(chunk)) => {
                 decoder.push(&chunk)?;
                 if let Some(text) = decoder.text() {
-                    on_text(text);
+                    on_part(Streamed::Text(text));
                 }
+                decoder.tool_calls().into_iter().for_each(|call| on_part(Streamed::Call(call)));
             }
             Ok(None) => break,
             Err(_) => return Err(CallProblem::bad("the connection broke inside the stream")),

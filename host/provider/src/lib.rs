@@ -27,8 +27,8 @@ pub mod sse;
 mod exchange;
 mod transport;
 
-pub use call::{Answer, CallProblem, ChatCall, Message};
-pub use client::{CallError, Client, OnText, ProviderError, Reply};
-pub use dialect::{StreamDecoder, StreamedText, decode, encode};
+pub use call::{Answer, CallProblem, ChatCall, Message, Tool, ToolChoice};
+pub use client::{CallError, Client, OnPart, ProviderError, Reply};
+pub use dialect::{StreamDecoder, Streamed, StreamedCall, StreamedText, decode, encode};
 pub use endpoint::{Endpoint, UrlProblem};
 pub use keys::{KeyProblem, OperatorFile};

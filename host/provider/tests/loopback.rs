@@ -26,13 +26,15 @@ fn cleared(body: &Value) -> Cleared {
 }
 
 fn call(text: &str, stream: bool) -> ChatCall {
-    let message = |role: &str, text: &str| Message { role: role.into(), text: text.into() };
+    let message = |role: &str, text: &str| Message::new(role, text);
     ChatCall {
         messages: vec![message("system", "You plan."), message("user", text)],
         output_tokens_max: 4096,
         reasoning_effort: None,
         schema: None,
         stream,
+        tools: Vec::new(),
+        tool_choice: None,
     }
 }
 

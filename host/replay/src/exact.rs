@@ -10,10 +10,10 @@ use sluice_core::record::{
     Answer, BudgetThreshold, CaptureFiltered, Escalation, HealthProbed, ModelCallEnvelope, PluginFaultRecord,
     PolicySnapshotRef, RedactionApplied, RouteVerdictTaken, RoutingDecision, RunFinished,
 };
-use sluice_core::{Event, EventKind, FaultCode, PluginKind};
+use sluice_core::{Dialect, Event, EventKind, FaultCode, PluginKind};
 use sluice_governance::governor::fault_of;
 use sluice_governance::route::HealthById;
-use sluice_governance::{Direction, Governor, Ledger, capture, ledger, probe, restore, route};
+use sluice_governance::{Direction, Governor, Ledger, arguments, capture, ledger, probe, route};
 use std::collections::VecDeque;
 
 pub(crate) type Checked = Result<(), String>;
@@ -275,19 +275,23 @@ impl Walk {
         }
     }
 
-    /// What was put back for the caller is what stands in the kept answer, and nothing where policy gives nothing
-    /// back.
+    /// What was put back for the caller is what stands in the kept answer's text and in the arguments of the tools
+    /// that policy lists, and nothing where policy gives nothing back.
     fn restored(&self, recorded: &ModelCallEnvelope, governor: &Governor) -> Checked {
         let Some(response) = &self.response else { return Ok(()) };
-        if !governor.policy().snapshot.governance.security.redaction.restore {
+        let redaction = &governor.policy().snapshot.governance.security.redaction;
+        if !redaction.restore {
             return same("restored placeholders", &response.restored, &0);
         }
-        match (&self.request, recorded.response.as_ref().and_then(|response| response.text.as_ref())) {
-            (Some(request), Some(text)) => {
-                same("restored placeholders", &response.restored, &restore::count(&request.findings, text))
-            }
-            _ => Ok(()),
+        let text = recorded.response.as_ref().and_then(|response| response.text.as_ref());
+        let (Some(request), Some(text)) = (&self.request, text) else { return Ok(()) };
+        let dialect: Dialect =
+            recorded.dialect.parse().map_err(|_| "a dialect that nobody knows".to_owned())?;
+        if arguments::count_before(dialect, &request.findings, text) == Some(response.restored) {
+            return Ok(());
         }
+        let derived = arguments::count(redaction, dialect, &request.findings, text);
+        same("restored placeholders", &response.restored, &derived)
     }
 
     fn envelope(&mut self, event: &Event, governor: &Governor) -> Checked {

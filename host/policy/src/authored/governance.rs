@@ -29,6 +29,10 @@ const COMMAND_WORDS_MAX: usize = 32;
 const COMMAND_WORD_BYTES_MAX: usize = 512;
 const COMMAND_MS_MAX: u64 = 3_600_000;
 
+/// Most tools that a list may name, and longest name of one: the dialects allow no longer ones.
+const TOOLS_MAX: usize = 64;
+const TOOL_NAME_BYTES_MAX: usize = 64;
+
 /// Operations that a caller can ask for.
 const OPERATIONS: [&str; 4] = ["chat", "responses", "messages", "embeddings"];
 
@@ -209,6 +213,7 @@ pub(super) fn security(table: &Cursor<'_, '_>) -> Security {
             egress,
             responses: redaction.flag("responses").unwrap_or(true),
             restore,
+            restore_tools: restore_tools(&redaction, restore),
             protected: protected(&redaction, egress),
             confidence_permille_min: redaction.whole_u32("confidence_permille_min", 1..=1000).unwrap_or(1),
             env_patterns: redaction.list("env_patterns", 64).iter().filter_map(pattern).collect(),
@@ -218,6 +223,31 @@ pub(super) fn security(table: &Cursor<'_, '_>) -> Security {
             capture_mode_max: export.word("capture_mode_max").unwrap_or(CaptureMode::None),
         },
     }
+}
+
+/// Names of tools, as the dialects spell them.
+fn restore_tools(redaction: &Cursor<'_, '_>, restore: bool) -> Vec<String> {
+    let Some(node) = redaction.maybe("restore_tools") else { return Vec::new() };
+    if !restore {
+        redaction.problem(
+            "restore_tools",
+            "nothing is put back unless `restore` is true",
+            "leave `restore_tools` out, or set `restore = true`",
+        );
+    }
+    let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let name = |node: &Node<'_, '_>| {
+        let name = node.text(TOOL_NAME_BYTES_MAX)?;
+        if !name.bytes().all(byte) {
+            node.problem(
+                format!("not a name of a tool: `{}`", shown(name)),
+                "want letters, digits, `_`, `.` and `-`; every tool is named by itself, there are no patterns",
+            );
+            return None;
+        }
+        Some(name.to_owned())
+    };
+    node.list(TOOLS_MAX).iter().filter_map(name).collect()
 }
 
 pub(super) fn pipeline(table: &Cursor<'_, '_>) -> PipelineRules {

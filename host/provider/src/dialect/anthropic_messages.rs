@@ -1,11 +1,11 @@
 //! `/messages`: Anthropic.
 
 use super::common::{append, error_inside, model_name, says_loopback, stop_word, tokens};
-use super::{Progress, StreamedText};
+use super::{ARGUMENTS_EARLY_BYTES_MAX, CALLS_EARLY_MAX, Progress, StreamedCall, StreamedText, tools};
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse::Event;
 use serde_json::{Map, Value, json};
-use sluice_core::Usage;
+use sluice_core::{Dialect, Spoken, ToolCall, Usage};
 use std::collections::BTreeMap;
 
 /// The version whose shapes this file reads; sent with each request.
@@ -18,15 +18,7 @@ pub(super) fn encode(model: &str, call: &ChatCall) -> Value {
     let is_system = |role: &str| matches!(role, "system" | "developer");
     let system: Vec<&str> =
         call.messages.iter().filter(|m| is_system(&m.role)).map(|m| m.text.as_str()).collect();
-    let messages: Vec<Value> = call
-        .messages
-        .iter()
-        .filter(|m| !is_system(&m.role))
-        .map(|m| {
-            let role = if m.role == "assistant" { "assistant" } else { "user" };
-            json!({ "role": role, "content": m.text })
-        })
-        .collect();
+    let messages = tools::anthropic_messages(call.messages.iter().filter(|m| !is_system(&m.role)));
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     body.insert("max_tokens".to_owned(), json!(call.output_tokens_max));
@@ -34,6 +26,7 @@ pub(super) fn encode(model: &str, call: &ChatCall) -> Value {
         body.insert("system".to_owned(), json!(system.join("\n\n")));
     }
     body.insert("messages".to_owned(), Value::Array(messages));
+    tools::anthropic_offer(call, &mut body);
     let mut output = Map::new();
     if let Some(effort) = &call.reasoning_effort {
         output.insert("effort".to_owned(), json!(effort));
@@ -58,17 +51,14 @@ pub(super) fn whole(body: Value) -> Result<Answer, CallProblem> {
     if let Some(problem) = error_inside(map, true) {
         return Err(problem);
     }
-    let Some(blocks) = map.get("content").and_then(Value::as_array) else {
+    if !map.get("content").is_some_and(Value::is_array) {
         return Err(CallProblem::bad("the answer has no content"));
-    };
-    let text = blocks
-        .iter()
-        .filter(|block| block.get("type").and_then(Value::as_str) == Some("text"))
-        .filter_map(|block| block.get("text").and_then(Value::as_str))
-        .collect();
+    }
+    let Spoken { text, tool_calls } = Spoken::of(Dialect::AnthropicMessages, &body);
     let stop = stop_word(map.get("stop_reason"));
     Ok(Answer {
         text,
+        tool_calls,
         refused: stop.as_deref() == Some("refusal"),
         stop,
         usage: usage(map.get("usage")),
@@ -101,6 +91,10 @@ struct Block {
     fields: Map<String, Value>,
     /// A tool's input arrives as pieces of JSON text.
     input: String,
+    /// The server said that it is whole.
+    stopped: bool,
+    /// It was told of.
+    told: bool,
 }
 
 const OUT_OF_ORDER: CallProblem = CallProblem::bad("the stream's events are out of order");
@@ -124,7 +118,11 @@ impl Fold {
             },
             "content_block_start" => self.start_block(data)?,
             "content_block_delta" => self.block(&data)?.delta(data),
-            "content_block_stop" => self.block(&data)?.stop(),
+            "content_block_stop" => {
+                let block = self.block(&data)?;
+                block.stop();
+                block.stopped = true;
+            }
             "message_delta" => self.message_delta(data)?,
             "message_stop" if self.message.is_some() => return Ok(Progress::Done),
             "message_stop" => return Err(OUT_OF_ORDER),
@@ -138,7 +136,7 @@ impl Fold {
         let index = data.get("index").and_then(Value::as_u64);
         match (index, data.remove("content_block"), &self.message) {
             (Some(index), Some(Value::Object(fields)), Some(_)) if !self.blocks.contains_key(&index) => {
-                self.blocks.insert(index, Block { fields, input: String::new() });
+                self.blocks.insert(index, Block { fields, ..Block::default() });
                 Ok(())
             }
             _ => Err(OUT_OF_ORDER),
@@ -171,6 +169,30 @@ impl Fold {
         let (index, block) = self.blocks.values().enumerate().find(|(_, block)| is_text(block))?;
         let text = block.fields.get("text").and_then(Value::as_str)?;
         Some(StreamedText { index, path: "/content/{}/text", key: "text", text })
+    }
+
+    /// Blocks that ask for a tool and were stopped. One counts from where every block before it was begun: then
+    /// nothing can come that would move it.
+    pub(super) fn tool_calls(&mut self) -> Vec<StreamedCall> {
+        let (mut complete, mut place) = (Vec::new(), 0);
+        for (position, (index, block)) in self.blocks.iter_mut().enumerate().take(CALLS_EARLY_MAX) {
+            if *index != position as u64 {
+                break;
+            }
+            if block.fields.get("type").and_then(Value::as_str) != Some("tool_use") {
+                continue;
+            }
+            place += 1;
+            if !block.stopped || std::mem::replace(&mut block.told, true) {
+                continue;
+            }
+            let call = ToolCall::of_anthropic(&Value::Object(block.fields.clone())).filter(|call| {
+                let is_bounded = call.arguments.len() <= ARGUMENTS_EARLY_BYTES_MAX;
+                is_bounded && !call.id.is_empty() && !call.name.is_empty() && call.is_complete()
+            });
+            complete.extend(call.map(|call| StreamedCall { index: position, place: place - 1, call }));
+        }
+        complete
     }
 
     pub(super) fn into_body(self) -> Value {

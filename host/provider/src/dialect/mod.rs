@@ -13,13 +13,15 @@
 pub mod anthropic_messages;
 pub mod openai_chat;
 
+mod closing;
 mod common;
+mod tools;
 
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse;
 use serde_json::Value;
-use sluice_core::Dialect;
 use sluice_core::record::AttemptOutcome;
+use sluice_core::{Dialect, ToolCall};
 
 pub(crate) use common::status_problem;
 
@@ -143,6 +145,31 @@ impl std::fmt::Debug for StreamedText<'_> {
     }
 }
 
+/// A tool call of an answer on its way whose arguments are complete: not redacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamedCall {
+    /// Position among the tool calls (OpenAI) or blocks (Anthropic) of the whole body.
+    pub index: usize,
+    /// Place among the tool calls of the whole answer.
+    pub place: usize,
+    /// The call.
+    pub call: ToolCall,
+}
+
+/// A part of an answer on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Streamed<'a> {
+    /// All of a text so far.
+    Text(StreamedText<'a>),
+    /// A whole tool call.
+    Call(StreamedCall),
+}
+
+/// Most tool calls of one answer that are told of before its end, and most bytes of the arguments of each: what is
+/// beyond comes with the whole answer.
+pub(crate) const CALLS_EARLY_MAX: usize = 128;
+pub(crate) const ARGUMENTS_EARLY_BYTES_MAX: usize = 256 << 10;
+
 #[derive(Debug)]
 enum Fold {
     OpenAi(openai_chat::Fold),
@@ -192,6 +219,15 @@ impl StreamDecoder {
         match &self.fold {
             Fold::OpenAi(fold) => fold.text(),
             Fold::Anthropic(fold) => fold.text(),
+        }
+    }
+
+    /// The tool calls that have become complete since this was asked last: each once, and none where the place that
+    /// it will have in the whole body is not certain yet.
+    pub fn tool_calls(&mut self) -> Vec<StreamedCall> {
+        match &mut self.fold {
+            Fold::OpenAi(fold) => fold.tool_calls(),
+            Fold::Anthropic(fold) => fold.tool_calls(),
         }
     }
 

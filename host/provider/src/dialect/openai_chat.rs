@@ -1,18 +1,18 @@
 //! `/chat/completions`: OpenAI, SGLang, vLLM, llama.cpp, Gemini's compatible face.
 
+use super::closing::Closing;
 use super::common::{append, error_inside, model_name, says_loopback, stop_word, tokens};
-use super::{Progress, StreamedText};
+use super::{CALLS_EARLY_MAX, Progress, StreamedCall, StreamedText, tools};
 use crate::call::{Answer, CallProblem, ChatCall};
 use crate::sse::Event;
 use serde_json::{Map, Value, json};
-use sluice_core::Usage;
+use sluice_core::{Dialect, Spoken, ToolCall, Usage};
 use std::collections::BTreeMap;
 
 /// The request body. `max_completion_tokens` and not `max_tokens`: OpenAI's reasoning models refuse the old
 /// name, and SGLang, vLLM, llama.cpp (since February 2026) and Gemini read the new one.
 pub(super) fn encode(model: &str, call: &ChatCall) -> Value {
-    let messages: Vec<Value> =
-        call.messages.iter().map(|m| json!({ "role": m.role, "content": m.text })).collect();
+    let messages: Vec<Value> = call.messages.iter().map(tools::openai_message).collect();
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     body.insert("messages".to_owned(), Value::Array(messages));
@@ -25,6 +25,7 @@ pub(super) fn encode(model: &str, call: &ChatCall) -> Value {
         let wrapped = json!({ "name": "answer", "schema": schema, "strict": true });
         body.insert("response_format".to_owned(), json!({ "type": "json_schema", "json_schema": wrapped }));
     }
+    tools::openai_offer(call, &mut body);
     if call.stream {
         body.insert("stream".to_owned(), json!(true));
         body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
@@ -54,13 +55,17 @@ pub(super) fn whole(body: Value) -> Result<Answer, CallProblem> {
     let called = ["tool_calls", "function_call"]
         .iter()
         .any(|key| message.get(*key).is_some_and(|calls| !calls.is_null() && calls != &json!([])));
-    let text = match content_text(message.get("content"))? {
-        Some(text) => text,
-        None if called || refusal.is_some() || stop.is_some() => refusal.unwrap_or_default().to_owned(),
-        None => return Err(CallProblem::bad("the answer has no content")),
-    };
+    match message.get("content") {
+        Some(Value::String(_) | Value::Array(_)) => {}
+        // Reasoning models that ran out of tokens send null.
+        None | Some(Value::Null) if called || refusal.is_some() || stop.is_some() => {}
+        None | Some(Value::Null) => return Err(CallProblem::bad("the answer has no content")),
+        Some(_) => return Err(CallProblem::bad("the answer's content is not text")),
+    }
+    let Spoken { text, tool_calls } = Spoken::of(Dialect::OpenAiChat, &body);
     Ok(Answer {
         text,
+        tool_calls,
         refused: refusal.is_some() || stop.as_deref() == Some("content_filter"),
         stop,
         usage: usage(map.get("usage")),
@@ -68,18 +73,6 @@ pub(super) fn whole(body: Value) -> Result<Answer, CallProblem> {
         loopback: says_loopback(map),
         body,
     })
-}
-
-/// `None` where there is no content at all: reasoning models that ran out of tokens send null.
-fn content_text(content: Option<&Value>) -> Result<Option<String>, CallProblem> {
-    match content {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Array(parts)) => {
-            Ok(Some(parts.iter().filter_map(|part| part.get("text")).filter_map(Value::as_str).collect()))
-        }
-        Some(_) => Err(CallProblem::bad("the answer's content is not text")),
-    }
 }
 
 /// OpenAI counts cached tokens inside the prompt and reasoning inside the completion. Gemini's compatible
@@ -111,6 +104,8 @@ struct Choice {
     fields: Map<String, Value>,
     message: Map<String, Value>,
     tool_calls: BTreeMap<u64, Map<String, Value>>,
+    /// How far the arguments of each have come.
+    closing: BTreeMap<u64, Closing>,
 }
 
 impl Fold {
@@ -164,6 +159,11 @@ impl Fold {
         Some(StreamedText { index: 0, path: "/choices/{}/message/content", key: "content", text })
     }
 
+    /// The first choice's.
+    pub(super) fn tool_calls(&mut self) -> Vec<StreamedCall> {
+        self.choices.get_mut(&0).map(Choice::complete).unwrap_or_default()
+    }
+
     pub(super) fn into_body(self) -> Value {
         let mut body = self.head;
         body.insert("object".to_owned(), json!("chat.completion"));
@@ -204,6 +204,8 @@ impl Choice {
         for (key, value) in call {
             match (key.as_str(), value) {
                 ("function", Value::Object(function)) => {
+                    let more = function.get("arguments").and_then(Value::as_str).unwrap_or_default();
+                    self.closing.entry(index).or_default().push(more);
                     let slot = into.entry("function").or_insert_with(|| json!({}));
                     if let Value::Object(slot) = slot {
                         function_delta(slot, function);
@@ -215,6 +217,28 @@ impl Choice {
                 }
             }
         }
+    }
+
+    /// Calls whose arguments have closed. A call counts from where every index before its own was seen, and is a
+    /// function's: then nothing can come that would move it.
+    fn complete(&mut self) -> Vec<StreamedCall> {
+        let mut complete = Vec::new();
+        for (position, (index, fields)) in self.tool_calls.iter().enumerate().take(CALLS_EARLY_MAX) {
+            let function = fields.get("function").filter(|function| function.is_object());
+            let (true, Some(function)) = (*index == position as u64, function) else { break };
+            let Some(closing) = self.closing.get_mut(index).filter(|closing| closing.is_news()) else {
+                continue;
+            };
+            let has =
+                |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+            if !has(fields.get("id")) || !has(function.get("name")) {
+                continue;
+            }
+            closing.told();
+            let call = ToolCall::of_openai(&Value::Object(fields.clone())).filter(ToolCall::is_complete);
+            complete.extend(call.map(|call| StreamedCall { index: position, place: position, call }));
+        }
+        complete
     }
 
     fn into_value(self, index: u64) -> Value {

@@ -28,7 +28,7 @@ fn usage(input_tokens: u64, cached_input_tokens: u64, output_tokens: u64) -> Opt
 }
 
 fn call() -> ChatCall {
-    let message = |role: &str, text: &str| Message { role: role.into(), text: text.into() };
+    let message = |role: &str, text: &str| Message::new(role, text);
     ChatCall {
         messages: vec![
             message("system", "be brief"),
@@ -39,6 +39,8 @@ fn call() -> ChatCall {
         reasoning_effort: None,
         schema: None,
         stream: false,
+        tools: Vec::new(),
+        tool_choice: None,
     }
 }
 
