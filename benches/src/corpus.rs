@@ -4,7 +4,7 @@
 use serde_json::json;
 
 const SOURCES: [&str; 8] = [
-    include_str!("../../host/governance/src/json.rs"),
+    include_str!("../../host/governance/src/json/mod.rs"),
     include_str!("../../host/replay/src/exact.rs"),
     include_str!("../../host/gateway/src/run.rs"),
     include_str!("../../plugins/routing/src/lib.rs"),

@@ -317,6 +317,7 @@ fn document(reply: &CallReply) -> Value {
         "attempts": reply.attempts.iter().map(attempt_json).collect::<Vec<_>>(),
         "redactions": reply.findings.len() + reply.response_findings.len(),
         "findings": { "request": reply.findings, "response": reply.response_findings },
+        "dropped": reply.dropped,
         "usage": reply.usage,
         "cost_micro_usd": reply.cost,
         "loopback": reply.loopback,
@@ -337,6 +338,9 @@ fn talk(context: &Context, reply: &CallReply) {
         by_rule(&reply.findings),
         by_rule(&reply.response_findings)
     ));
+    if !reply.dropped.is_empty() {
+        say(format!("left out: blocks with {} in what must not be edited", by_rule(&reply.dropped)));
+    }
     let tokens = reply.usage.map_or_else(
         || "the server did not count tokens".to_owned(),
         |usage| {

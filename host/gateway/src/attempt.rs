@@ -179,6 +179,7 @@ impl Attempt<'_> {
             usage: outcome.usage,
             cost: recorded.cost,
             attempts: vec![summary],
+            dropped: committed.redaction.dropped.into_iter().chain(answer.dropped).collect(),
             findings: committed.redaction.findings,
             response_findings: answer.findings,
         })))

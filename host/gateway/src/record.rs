@@ -64,6 +64,8 @@ pub(crate) struct AnswerText {
     /// The text with every finding replaced.
     pub recorded: String,
     pub findings: Vec<Finding>,
+    /// What was found in blocks that were left out.
+    pub dropped: Vec<Finding>,
 }
 
 impl Outcome {
@@ -172,6 +174,7 @@ impl Attempt<'_> {
                     tool_calls: told.tool_calls,
                     recorded: spoken(provider.dialect, outcome, &scanned.record).text,
                     findings: scanned.findings,
+                    dropped: scanned.dropped,
                 })
             }
             Some(Err(blocked)) => Err(blocked),

@@ -59,6 +59,8 @@ pub struct CallReply {
     pub findings: Vec<Finding>,
     /// What was found in the answer.
     pub response_findings: Vec<Finding>,
+    /// What was found in values that must not be edited, in either: the blocks around them were left out.
+    pub dropped: Vec<Finding>,
 }
 
 /// Why there is no answer.

@@ -138,7 +138,7 @@ mod tests {
         let anthropic = alone(Dialect::AnthropicMessages, 1, &call);
         assert_eq!(anthropic.pointer("/content/1/input/path"), Some(&json!("a")));
         for (dialect, body) in [(Dialect::OpenAiChat, openai), (Dialect::AnthropicMessages, anthropic)] {
-            assert_eq!(Spoken::of(dialect, &body).tool_calls, [call.clone()]);
+            assert_eq!(Spoken::of(dialect, &body).tool_calls, std::slice::from_ref(&call));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The walker and the splicer on what nobody wrote on purpose: arbitrary text, JSON that was damaged, replacements of
 //! any kind. The second opinion is serde_json.
+#![expect(clippy::unwrap_used, reason = "what a test needs and cannot have fails it")]
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
