@@ -144,3 +144,40 @@ impl<'a, 'l> Hearing<'a, 'l> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard {
+        calls: usize,
+        void: usize,
+    }
+
+    impl Listener for Heard {
+        fn text(&mut self, _: &str) {}
+
+        fn tool_call(&mut self, _: usize, _: &ToolCall) {
+            self.calls += 1;
+        }
+
+        fn again(&mut self) {
+            self.void += 1;
+        }
+    }
+
+    /// An answer that broke off after a tool call and before any text is void like any other.
+    #[test]
+    fn a_call_alone_is_voided_once() {
+        let mut heard = Heard::default();
+        let mut live = Live::new(&mut heard);
+        let call = ToolCall { id: "c".into(), name: "look".into(), arguments: "{}".into() };
+        live.begin();
+        live.tell_call(0, call.clone());
+        live.begin();
+        live.begin();
+        assert!(live.finish("text", std::slice::from_ref(&call)), "nothing of before is held against it");
+        assert_eq!((heard.calls, heard.void), (2, 1));
+    }
+}
