@@ -51,6 +51,11 @@ def speed(folder, command, every):
     return sum(len(row["text"].encode()) for row in rows) / 1e6 / seconds
 
 
+def shown(rate):
+    """Two digits that count."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}"
+
+
 def flagged(report, kind):
     total, hit = report["negatives"][kind]
     return f"{hit} of {total}"
@@ -70,7 +75,7 @@ def column(folder, command, every, with_speed):
         "findings in a MB of ordinary text": f"{benign['ALL']:.2f}" + ("" if every == 1 else f" (1 in {every})"),
     }
     if with_speed:
-        figures["MB in a second of processor time"] = f"{speed(folder, command, every):.2g}"
+        figures["MB in a second of processor time"] = shown(speed(folder, command, every))
     return figures
 
 
