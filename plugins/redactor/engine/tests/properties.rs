@@ -21,20 +21,25 @@ fn joined(found: impl Iterator<Item = (usize, usize, u16)>) -> Spans {
     out
 }
 
-fn whole(text: &[u8], key: &str) -> Spans {
+fn switches(strict: bool) -> Switches {
+    Switches { strict, ..Switches::default() }
+}
+
+fn whole(text: &[u8], key: &str, strict: bool) -> Spans {
     let piece = Piece { content: text, key, last: true, ..Piece::default() };
-    joined(scan_piece(&piece, &Switches::default()).findings.iter().map(|f| (f.start, f.end, f.rule)))
+    joined(scan_piece(&piece, &switches(strict)).findings.iter().map(|f| (f.start, f.end, f.rule)))
 }
 
 /// Hands the text over in pieces as the host does: what is unsettled stands before the next piece.
-fn streamed(text: &[u8], key: &str, mut next_cut: impl FnMut() -> usize) -> Spans {
+fn streamed(text: &[u8], key: &str, strict: bool, mut next_cut: impl FnMut() -> usize) -> Spans {
+    let switches = switches(strict);
     let mut out = Spans::new();
     let (mut from, mut seen, mut carry) = (0, 0, Vec::new());
     loop {
         seen = (seen + next_cut().max(1)).min(text.len());
         let last = seen == text.len();
         let piece = Piece { content: &text[from..seen], key, carry: &carry, last, ..Piece::default() };
-        let outcome = scan_piece(&piece, &Switches::default());
+        let outcome = scan_piece(&piece, &switches);
         assert!(outcome.settled <= piece.content.len());
         assert!(outcome.carry.len() <= 4096);
         assert!(piece.content.len() - outcome.settled <= HOLD_BYTES_MAX, "too much is held back");
@@ -59,7 +64,11 @@ fn marked(len: usize, spans: &Spans) -> Vec<bool> {
 }
 
 fn same_in_pieces(text: &[u8], key: &str, next_cut: impl FnMut() -> usize, what: &str) {
-    let (whole, pieces) = (whole(text, key), streamed(text, key, next_cut));
+    compare(text, key, false, next_cut, what);
+}
+
+fn compare(text: &[u8], key: &str, strict: bool, next_cut: impl FnMut() -> usize, what: &str) {
+    let (whole, pieces) = (whole(text, key, strict), streamed(text, key, strict, next_cut));
     let rules = redactor_engine::rules();
     let named = |spans: &Spans| -> Vec<(usize, usize, &str)> {
         spans.iter().map(|(start, end, rule)| (*start, *end, rules[usize::from(*rule)].id)).collect()
@@ -219,30 +228,62 @@ fn what_was_found_once() {
             format!("{}{} x", "ab-".repeat(400), base64(letter(1200, 900, &expand(token, 4)).as_bytes())),
         ),
         ("many cookies", format!("Cookie: {}sid=<a-z0-9*40>; x", "theme=dark; ".repeat(60))),
+        ("the number of a pair before a long token", "key <0-9*18>|<A-Za-z0-9*250> x".to_owned()),
+        ("the name of a pair before a long token", "key is at:<A-Za-z0-9*255> x".to_owned()),
+        (
+            "padding after a part of a longer run",
+            "TheQuickBrownFoxJumpsOverTheLazyDogAndRunsAwayAgainToTheRiverSide.token.<A-Za-z0-9*302>== x"
+                .to_owned(),
+        ),
+        ("an escape after a quote in one run", "%6641-5a2d6874oken'%3a".to_owned()),
+        (
+            "a placeholder behind a key",
+            "-----BEGINPRIVATE KEY----<A-Za-z0-9*16>\rcret:[REDACTED:jwt:<a-f0-9*16>]".to_owned(),
+        ),
+        (
+            "symbols after a token that its name is glued to",
+            "password=\"ab, key <a-z*34>-token-<A-Za-z0-9*100>#$<A-Za-z0-9#$*500> x".to_owned(),
+        ),
         (
             "a character that a piece ends in",
             "password=\"<a-z0-9*300>\u{1f600}<a-z0-9*300>\u{e9}\" \u{e9}".to_owned(),
         ),
     ] {
-        for seed in 0..1 {
-            let text = expand(&text, seed);
-            for size in [3, 64, 511] {
-                same_in_pieces(text.as_bytes(), "content", || size, &format!("{what}, {size}"));
-            }
+        let text = expand(&text, 0);
+        // Small pieces of a long text are many scans.
+        let small = if text.len() < 900 { 7 } else { 64 };
+        for (size, strict) in [(small, false), (80, true), (511, false)] {
+            compare(text.as_bytes(), "content", strict, || size, &format!("{what}, {size}, {strict}"));
+        }
+    }
+}
+
+/// Bytes that are no text may come too: a byte that belongs to no character is one by itself.
+#[test]
+fn bytes_that_belong_to_no_character_do_not_move_what_is_found() {
+    for text in [
+        &b"passphrase:\"\x81j1flih' x"[..],
+        b"password=\"hunter\x81\x812\xe9\" x",
+        b"\xf0\x9f password=hunter22\x9f x",
+    ] {
+        for size in [1, 2, 3] {
+            same_in_pieces(text, "content", || size, "stray bytes");
         }
     }
 }
 
 /// Other texts in every run: there is no seed for which it may fail.
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn pieces_give_what_the_whole_gives(seed in any::<u64>(), size in 0usize..5, keyed in any::<bool>()) {
+    fn pieces_give_what_the_whole_gives(
+        seed in any::<u64>(), size in 0usize..5, keyed in any::<bool>(), strict in any::<bool>(),
+    ) {
         let text = traffic(seed);
         let key = if keyed { "DB_PASSWORD" } else { "content" };
         let (size, mut random) = ([1, 8, 80, 300, 700][size], Random(seed ^ 0xabcd));
@@ -250,13 +291,13 @@ proptest! {
         let most = if size > 8 { 4_000 } else { 600 };
         let from = random.below((text.len() + 1).saturating_sub(most).max(1));
         let text = &text.as_bytes()[from..text.len().min(from + most)];
-        same_in_pieces(text, key, || random.below(size) + 1, &format!("{seed} {size}"));
+        compare(text, key, strict, || random.below(size) + 1, &format!("{seed} {size}"));
     }
 
     #[test]
     fn arbitrary_bytes_are_scanned(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 1usize..40) {
         scan_text(&bytes, &Switches { strict: true, ..Switches::default() });
-        streamed(&bytes, "", || cut);
+        streamed(&bytes, "", false, || cut);
     }
 
     #[test]
@@ -277,7 +318,7 @@ proptest! {
                 prop_assert!(found.windows(2).all(|two| two[0].start <= two[1].start), "not sorted: {:?}", bytes);
                 prop_assert!(found.windows(2).all(|two| two[0].end < two[1].end), "one in another: {:?}", bytes);
             }
-            streamed(bytes, "DB_PASSWORD", || cut);
+            streamed(bytes, "DB_PASSWORD", false, || cut);
         }
     }
 
@@ -364,7 +405,7 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
             let encoded = encode(letter(2000, at, &token).as_bytes());
             let before = encode(letter(2000, at, "").as_bytes()[..at].as_ref()).len();
             for text in [format!("blob: {encoded} end"), format!("see /{encoded}"), encoded.clone()] {
-                let mask = marked(text.len(), &whole(text.as_bytes(), ""));
+                let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
                 let from = text.find(&encoded[..40]).unwrap();
                 let inside = from + before..from + before + encode(token.as_bytes()).len();
                 assert!(mask[inside].iter().all(|hidden| *hidden), "{at}: {}", shown(text.as_bytes(), &mask));
@@ -375,7 +416,7 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
         }
     }
     let harmless = base64(letter(4000, 0, "").as_bytes());
-    assert_eq!(whole(harmless.as_bytes(), ""), []);
+    assert_eq!(whole(harmless.as_bytes(), "", false), []);
 }
 
 #[test]
@@ -427,7 +468,7 @@ fn a_key_longer_than_what_is_held_back_is_redacted_to_its_end() {
         format!("token {}{}", expand("sk-ant-api03-<A-Za-z0-9_-*300>", 1), expand("<A-Za-z0-9_-*900>", 2)),
     ] {
         for size in [1, 7, 64, 500] {
-            let mask = marked(text.len(), &whole(text.as_bytes(), ""));
+            let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
             assert!(mask.iter().filter(|b| **b).count() > 1000);
             same_in_pieces(text.as_bytes(), "", || size, &size.to_string());
         }
