@@ -228,8 +228,34 @@ fn what_was_found_once() {
             format!("{}{} x", "ab-".repeat(400), base64(letter(1200, 900, &expand(token, 4)).as_bytes())),
         ),
         ("many cookies", format!("Cookie: {}sid=<a-z0-9*40>; x", "theme=dark; ".repeat(60))),
-        ("the number of a pair before a long token", "key <0-9*18>|<A-Za-z0-9*250> x".to_owned()),
-        ("the name of a pair before a long token", "key is at:<A-Za-z0-9*255> x".to_owned()),
+        (
+            "two that begin together, as sure, and end apart",
+            format!("apikey:{}\u{e9} x", base64(letter(400, 300, &expand(token, 3)).as_bytes())),
+        ),
+        (
+            "a value that was seen further than what waits in it",
+            "password=\"<a-z0-9*100> <a-z0-9*338> basic <a-z*60>\" x".to_owned(),
+        ),
+        (
+            "a surer and longer one near where one begins",
+            "x password=\"<a-z0-9*16> sk-ant-api03-<A-Za-z0-9_-*600>\" x".to_owned(),
+        ),
+        (
+            "a surer one further on in base64",
+            base64(
+                (letter(900, 700, &expand(token, 7)) + &letter(900, 700, &expand("ghp_<A-Za-z0-9*36>", 8)))
+                    .as_bytes(),
+            ),
+        ),
+        (
+            "a part far inside of a run",
+            format!(
+                "TheQuickBrownFoxJumpsOverTheLazyDogAndRunsAway{}/token=<A-Za-z0-9*30>-of-this.and/that-x more",
+                "/ab".repeat(500)
+            ),
+        ),
+        ("the number of a pair before a long token", "key <0-9*12>|<A-Za-z0-9*330> x".to_owned()),
+        ("the name of a pair before a long token", "key is at:<A-Za-z0-9*330> x".to_owned()),
         (
             "padding after a part of a longer run",
             "TheQuickBrownFoxJumpsOverTheLazyDogAndRunsAwayAgainToTheRiverSide.token.<A-Za-z0-9*302>== x"
@@ -251,9 +277,42 @@ fn what_was_found_once() {
     ] {
         let text = expand(&text, 0);
         // Small pieces of a long text are many scans.
-        let small = if text.len() < 900 { 7 } else { 64 };
-        for (size, strict) in [(small, false), (80, true), (511, false)] {
+        let small = if text.len() < 500 { 1 } else { 64 };
+        for (size, strict) in [(small, false), (small, true), (511, false)] {
             compare(text.as_bytes(), "content", strict, || size, &format!("{what}, {size}, {strict}"));
+        }
+    }
+}
+
+fn redacted(text: &str, strict: bool) -> String {
+    let mut out = text.as_bytes().to_vec();
+    for (start, end, rule) in whole(text.as_bytes(), "", strict).into_iter().rev() {
+        let id = redactor_engine::rules()[usize::from(rule)].id;
+        out.splice(start..end, format!("[REDACTED:{id}:0123456789abcdef]").into_bytes());
+    }
+    String::from_utf8(out).unwrap()
+}
+
+/// The words of a placeholder, and those before it, are no context of what stands behind it.
+#[test]
+fn what_was_redacted_is_not_redacted_again() {
+    let mut texts: Vec<String> = [
+        "secret: <A-Za-z0-9*26> <A-Za-z0-9*24>",
+        "DB_PASSWORD=<A-Za-z0-9*20> value <A-Za-z0-9*30>",
+        "xoxe-8-<A-Za-z0-9*80>value <A-Za-z0-9*24>",
+        "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9+/*32>-<a-f0-9*40>",
+        "sentry t<a-f0-9*32>{<A-Za-z0-9*300>",
+        "EXPO_<A-Za-z0-9*30>\\n<a-f0-9*32>",
+    ]
+    .map(|text| expand(text, 3))
+    .to_vec();
+    let examples: Vec<String> =
+        table().iter().flat_map(|row| &row.examples).map(|example| expand(example, 17)).collect();
+    texts.extend(examples.windows(2).map(|two| two.join(" ")));
+    for text in texts {
+        for strict in [false, true] {
+            let once = redacted(&text, strict);
+            assert_eq!(redacted(&once, strict), once, "{text}");
         }
     }
 }
