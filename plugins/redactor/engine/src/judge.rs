@@ -218,22 +218,27 @@ impl Scan<'_, '_> {
         if self.depth >= DEPTH_MAX || end - start < ENCODED_BYTES_MIN {
             return;
         }
+        let run = Encoded { until: padded(bytes, start, end), end };
+        let len = run.until - start;
+        // More of it may come. The beginning of a longer run is undecided by itself, but not what follows an `=` in it.
+        if run.until == bytes.len() && !self.text.closed() && len < WINDOW_BYTES + SHIFTS {
+            self.pending = self.pending.min(start);
+        }
         // A path before it may have shifted it.
         let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { SHIFTS };
         let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
         // Most runs are short and do not begin with printable bytes. A short one is all in its first window.
-        if !begins && end - start < WINDOW_BYTES {
+        if !begins && len < WINDOW_BYTES {
             return;
         }
-        let run = Encoded { until: padded(bytes, start, end), end };
         let found = if begins && (0..shifts).any(|shift| self.window(start + shift, start, run)) {
             Some(start)
-        } else if end - start > WINDOW_BYTES {
+        } else if len > WINDOW_BYTES {
             self.windows(start + 1, run)
         } else {
             None
         };
-        if end - start > WINDOW_BYTES {
+        if len > WINDOW_BYTES {
             self.walked(Walk::Encoding(found), start, run.until);
         }
     }

@@ -186,7 +186,9 @@ fn escaped(text: &str, random: &mut Random, sign: &str) -> String {
         .collect()
 }
 
-/// Each was told differently in pieces and whole, before the stream was made to settle nothing that is undecided.
+/// Each was told differently in pieces and whole, before the stream was made to settle nothing that is undecided. Some
+/// fail when what the carry says is left out: how far was seen, the phase, an open encoding, where escapes end, and
+/// what of a run, a value or a key is open. The random texts below, not these, stand for the rest of it.
 #[test]
 fn what_was_found_once() {
     let token = "API_KEY=<A-Za-z0-9*24> ";
@@ -230,7 +232,7 @@ fn what_was_found_once() {
         ("many cookies", format!("Cookie: {}sid=<a-z0-9*40>; x", "theme=dark; ".repeat(60))),
         (
             "two that begin together, as sure, and end apart",
-            format!("apikey:{}\u{e9} x", base64(letter(400, 300, &expand(token, 3)).as_bytes())),
+            format!("apikey:{}\u{e9} x", base64(letter(400, 90, "API_TOKEN=zk3p9qw1xlrm2n").as_bytes())),
         ),
         (
             "a value that was seen further than what waits in it",
@@ -238,29 +240,28 @@ fn what_was_found_once() {
         ),
         (
             "a surer and longer one near where one begins",
-            "x password=\"<a-z0-9*16> sk-ant-api03-<A-Za-z0-9_-*600>\" x".to_owned(),
+            "x token: \"<a-z0-9*16> eyJhbGciOiJIUzI1NiJ9.<A-Za-z0-9_-*600>\" x".to_owned(),
         ),
         (
             "a surer one further on in base64",
             base64(
-                (letter(900, 700, &expand(token, 7)) + &letter(900, 700, &expand("ghp_<A-Za-z0-9*36>", 8)))
+                (letter(900, 700, &expand(token, 7))
+                    + &letter(900, 700, &expand("glpat-<A-Za-z0-9_-*20>", 8)))
                     .as_bytes(),
             ),
         ),
         (
             "a part far inside of a run",
-            format!(
-                "TheQuickBrownFoxJumpsOverTheLazyDogAndRunsAway{}/token=<A-Za-z0-9*30>-of-this.and/that-x more",
-                "/ab".repeat(500)
-            ),
+            format!("<A-Za-z0-9*20>{}/token=<A-Za-z0-9*30>-of-this.and/that-x more", "/ab".repeat(500)),
         ),
         ("the number of a pair before a long token", "key <0-9*12>|<A-Za-z0-9*330> x".to_owned()),
-        ("the name of a pair before a long token", "key is at:<A-Za-z0-9*330> x".to_owned()),
         (
-            "padding after a part of a longer run",
-            "TheQuickBrownFoxJumpsOverTheLazyDogAndRunsAwayAgainToTheRiverSide.token.<A-Za-z0-9*302>== x"
-                .to_owned(),
+            "an encoding after a sign deep in a run",
+            format!("<A-Za-z0-9*300>={} x", base64(letter(330, 230, &expand(token, 3)).as_bytes())),
         ),
+        ("a long number of a pair", "x |<0-9*48>:<A-Za-z0-9+/*240> x".to_owned()),
+        ("the name of a pair before a long token", "key is at:<A-Za-z0-9*330> x".to_owned()),
+        ("padding after a part of a longer run", "<A-Za-z0-9*20>.token.<A-Za-z0-9*302>== x".to_owned()),
         ("an escape after a quote in one run", "%6641-5a2d6874oken'%3a".to_owned()),
         (
             "a placeholder behind a key",
@@ -268,7 +269,7 @@ fn what_was_found_once() {
         ),
         (
             "symbols after a token that its name is glued to",
-            "password=\"ab, key <a-z*34>-token-<A-Za-z0-9*100>#$<A-Za-z0-9#$*500> x".to_owned(),
+            "password=\"<a-z0-9*21> the key <a-z*34>-token-<A-Za-z0-9*100>#$<A-Za-z0-9#$*500> x".to_owned(),
         ),
         (
             "a character that a piece ends in",
