@@ -259,6 +259,10 @@ fn what_was_found_once() {
             "an encoding after a sign deep in a run",
             format!("<A-Za-z0-9*300>={} x", base64(letter(330, 230, &expand(token, 3)).as_bytes())),
         ),
+        (
+            "a key in what may be a header of a key",
+            "-----BEGINPRIVATE KEY----<A-Za-z0-9*16>\nMNZ6-----BEGINPRIVATE KEY----<A-Za-z0-9*20>".to_owned(),
+        ),
         ("a long number of a pair", "x |<0-9*48>:<A-Za-z0-9+/*240> x".to_owned()),
         ("the name of a pair before a long token", "key is at:<A-Za-z0-9*330> x".to_owned()),
         ("padding after a part of a longer run", "<A-Za-z0-9*20>.token.<A-Za-z0-9*302>== x".to_owned()),
@@ -291,7 +295,7 @@ fn redacted(text: &str, strict: bool) -> String {
         let id = redactor_engine::rules()[usize::from(rule)].id;
         out.splice(start..end, format!("[REDACTED:{id}:0123456789abcdef]").into_bytes());
     }
-    String::from_utf8(out).unwrap()
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The words of a placeholder, and those before it, are no context of what stands behind it.
