@@ -3,6 +3,11 @@
 /// Longest run with escapes that is decoded in one piece.
 pub(crate) const RUN_BYTES_MAX: usize = crate::text::SIGHT_BYTES;
 
+/// Bytes of a run in which escapes are undone.
+pub(crate) fn is_escaped_run(byte: u8) -> bool {
+    !byte.is_ascii_whitespace() && byte != b'"' && byte != b'<'
+}
+
 fn sextet(byte: u8) -> Option<u32> {
     Some(u32::from(match byte {
         b'A'..=b'Z' => byte - b'A',

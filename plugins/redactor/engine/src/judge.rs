@@ -2,10 +2,14 @@
 
 use crate::classes::{BLOCK_BYTES, Kinds, block_before, block_from, bound_bytes, core_bytes, low_bits};
 use crate::decode;
+use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
-use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, Walk, extend, made_up, says_example, scan};
+use crate::scan::{
+    DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, made_up, says_example, scan,
+};
+use crate::stream::HOLD_BYTES_MAX;
 use crate::text::{SIGHT_BYTES, Text};
 
 /// How far inside a longer run a part of it may begin to be judged by itself.
@@ -48,7 +52,8 @@ impl Scan<'_, '_> {
         // Zeros follow the text, so that its last run ends like the others.
         self.block(at, core_bytes(&block_from(bytes, at)), open);
         if !self.text.closed() {
-            let bound = |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"'`".contains(byte);
+            // As far as an escape that comes next would be read with what stands before it.
+            let bound = |byte: &&u8| decode::is_escaped_run(**byte);
             let trailing = bytes.iter().rev().take(TRAILING_BYTES_MAX).take_while(bound).count();
             self.trailing = bytes.len() - trailing;
         }
@@ -105,7 +110,7 @@ impl Scan<'_, '_> {
             self.walked(Walk::Wide, core_start, end);
         }
         if end == bytes.len() && !self.text.closed() && end - start < DECIDED_BYTES {
-            self.pending = self.pending.min(start);
+            self.undecided(start);
         }
         // What stands after an `=` is a value of its own.
         if first || bytes[core_start - 1] == b'=' {
@@ -117,17 +122,44 @@ impl Scan<'_, '_> {
                 end -= 1;
             }
         }
-        if (start, end) == (core_start, core_end) || !self.judge(start, end) {
-            self.judge(core_start, core_end);
+        if (start, end) == (core_start, core_end) || !self.judge(start, start, end) {
+            self.judge(start, core_start, core_end);
         }
         if self.text.take_peeked() {
-            self.pending = self.pending.min(start);
+            self.undecided(start);
         }
     }
 
-    /// Whether the run is a finding.
+    /// Later text may change what becomes of the run that begins here, or of the pair that it ends.
+    fn undecided(&mut self, start: usize) {
+        self.pending = self.pending.min(self.pair(start).unwrap_or(start));
+    }
+
+    /// Where a pair `id:token` or `123456|token` would begin, given where its token does. A long run ends none, so that
+    /// no more is held back for it than for others.
+    fn pair(&self, from: usize) -> Option<usize> {
+        let bytes = self.text.bytes;
+        let sign = from.checked_sub(1).filter(|at| matches!(bytes[*at], b':' | b'|'))?;
+        if self.wide_until.saturating_sub(from) >= PAIRED_BYTES_MAX {
+            return None;
+        }
+        let before = &bytes[sign.saturating_sub(INSIDE_BYTES_MAX)..sign];
+        let left = before.iter().rev().take_while(|byte| is_run_byte(**byte)).count();
+        (left < before.len()).then_some(sign - left)
+    }
+
+    /// Where the finding begins whose token was found: at its pair's number or name, unless that is its keyword, which
+    /// stands `gap` bytes before it if there is one.
+    fn paired(&self, from: usize, gap: usize) -> usize {
+        let Some(start) = self.pair(from) else { return from };
+        let id = &self.text.bytes[start..from - 1];
+        let number = id.len() >= PAIR_DIGITS_MIN && id.iter().all(u8::is_ascii_digit);
+        if number || (!id.is_empty() && id.len() + 1 < gap) { start } else { from }
+    }
+
+    /// Whether the run is a finding. Where it is undecided, all from `held_from` is.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-    fn judge(&mut self, whole_from: usize, to: usize) -> bool {
+    fn judge(&mut self, held_from: usize, whole_from: usize, to: usize) -> bool {
         let bytes = self.text.bytes;
         let first = random::kinds_of(bytes, whole_from, to.min(whole_from + BLOCK_BYTES));
         let from = glued(bytes, whole_from, to, &first);
@@ -160,10 +192,16 @@ impl Scan<'_, '_> {
         if says_example(value) || (Some(rule) == builtin(Builtin::NearKeyword) && made_up(value)) {
             return false;
         }
+        // A run that its name is glued to is undecided from there, and so is a pair.
+        let seen_from = self.pair(held_from).unwrap_or(held_from);
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
-        let to = if says && prose { symbols_end(self.text, from, to) } else { to };
-        let to = to + padding(bytes, from, to, self.wide_until);
-        let from = paired(bytes, from, if says { gap } else { 0 });
+        let to = if says && prose { symbols_end(self.text, seen_from, to) } else { to };
+        let (signs, open) = padding(bytes, from, to, self.wide_until);
+        if open && to - from < runs::LONG_BYTES && !self.text.closed() {
+            self.undecided(held_from);
+        }
+        let to = to + signs;
+        let from = self.paired(from, if says { gap } else { 0 });
         if to - from >= runs::LONG_BYTES {
             self.push(rule, from, extend(self.text, to, Tail::Run), Tail::Run);
         } else {
@@ -180,22 +218,27 @@ impl Scan<'_, '_> {
         if self.depth >= DEPTH_MAX || end - start < ENCODED_BYTES_MIN {
             return;
         }
+        let run = Encoded { until: padded(bytes, start, end), end };
+        let len = run.until - start;
+        // More of it may come. The beginning of a longer run is undecided by itself, but not what follows an `=` in it.
+        if run.until == bytes.len() && !self.text.closed() && len < WINDOW_BYTES + SHIFTS {
+            self.pending = self.pending.min(start);
+        }
         // A path before it may have shifted it.
         let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { SHIFTS };
         let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
         // Most runs are short and do not begin with printable bytes. A short one is all in its first window.
-        if !begins && end - start < WINDOW_BYTES {
+        if !begins && len < WINDOW_BYTES {
             return;
         }
-        let run = Encoded { until: padded(bytes, start, end), end };
         let found = if begins && (0..shifts).any(|shift| self.window(start + shift, start, run)) {
             Some(start)
-        } else if end - start > WINDOW_BYTES {
+        } else if len > WINDOW_BYTES {
             self.windows(start + 1, run)
         } else {
             None
         };
-        if end - start > WINDOW_BYTES {
+        if len > WINDOW_BYTES {
             self.walked(Walk::Encoding(found), start, run.until);
         }
     }
@@ -288,8 +331,8 @@ fn sixteen_in_a_row(mut bits: u64) -> u64 {
 }
 
 /// In prose a token ends with a space: the symbols in it, and what follows them, are its part.
-fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
-    text.look_from(from);
+fn symbols_end(text: &Text<'_>, seen_from: usize, to: usize) -> usize {
+    text.look_from(seen_from);
     let mut end = to;
     while text.at(end).is_some_and(|b| is_run_byte(b) || b"#$@*!%^&|:".contains(&b)) {
         end += 1;
@@ -301,24 +344,24 @@ fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
     end
 }
 
-/// How many signs pad the base64 that ends at `to`, in a run up to `until`.
-fn padding(bytes: &[u8], from: usize, to: usize, until: usize) -> usize {
+/// How many signs pad the base64 that ends at `to`, in a run up to `until`, and whether there may be more of them.
+fn padding(bytes: &[u8], from: usize, to: usize, until: usize) -> (usize, bool) {
     let signs = bytes.get(to..until).unwrap_or_default();
     let count = signs.iter().take_while(|byte| **byte == b'=').count();
-    if count == signs.len() && count <= 2 && (to + count - from).is_multiple_of(4) { count } else { 0 }
+    let whole = count == signs.len() && count <= 2;
+    let pads = whole && (to + count - from).is_multiple_of(4);
+    (if pads { count } else { 0 }, whole && until == bytes.len())
 }
 
-/// Where a pair `id:token` or `123456|token` begins of which the token was found, `gap` bytes after its keyword if there
-/// is one.
-fn paired(bytes: &[u8], from: usize, gap: usize) -> usize {
-    let Some(sign) = from.checked_sub(1).filter(|at| matches!(bytes[*at], b':' | b'|')) else { return from };
-    let before = &bytes[sign.saturating_sub(INSIDE_BYTES_MAX)..sign];
-    let left = before.iter().rev().take_while(|byte| is_run_byte(**byte)).count();
-    let number = left >= PAIR_DIGITS_MIN && before[before.len() - left..].iter().all(u8::is_ascii_digit);
-    // The keyword itself is no part of it.
-    let named = left > 0 && left + 1 < gap;
-    if left < before.len() && (named || number) { sign - left } else { from }
-}
+/// Longest token that a pair can end in.
+const PAIRED_BYTES_MAX: usize = 384;
+/// What is undecided is held back, also if it begins within something that a surer finding may rename.
+const _: () = assert!(
+    PAIRED_BYTES_MAX + INSIDE_BYTES_MAX <= SIGHT_BYTES
+        && DECIDED_BYTES + JOIN_BYTES_MAX + CHAR_BYTES_MAX <= HOLD_BYTES_MAX
+        && SIGHT_BYTES + USERINFO_BACK_BYTES + JOIN_BYTES_MAX + CHAR_BYTES_MAX <= HOLD_BYTES_MAX
+);
+const CHAR_BYTES_MAX: usize = 4;
 
 /// Shortest number that is taken for the id of a pair.
 const PAIR_DIGITS_MIN: usize = 6;

@@ -41,9 +41,9 @@ pub(crate) fn merge<'f>(open: Option<Stretch>, findings: impl Iterator<Item = &'
     out
 }
 
-/// In the order in which [`merge`] takes them.
+/// In the order in which [`merge`] takes them. Where they end does not count: of some that is not known yet.
 pub(crate) fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|f| (f.start, std::cmp::Reverse(f.end), std::cmp::Reverse(f.confidence), f.rule));
+    findings.sort_by_key(|f| (f.start, std::cmp::Reverse(f.confidence), f.rule));
 }
 
 #[cfg(test)]

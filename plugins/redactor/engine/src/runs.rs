@@ -3,6 +3,7 @@
 
 use crate::classes::{BLOCK_BYTES, Words, block_before, low_bits, words};
 use crate::decode;
+use crate::placeholder::after_placeholders;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS, Word};
@@ -67,6 +68,9 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let ends = !kinds.alnum() | (uppers & kinds.lowers.0 << 1);
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
+    // Nor do the words in and before what was redacted say anything of what stands behind it: they spoke of that.
+    let redacted = after_placeholders(bytes, start.saturating_sub(CONTEXT_BYTES_MAX), start);
+    let outside = outside.max(BLOCK_BYTES - (start - redacted));
     let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
     let mut places = begins & !low_bits(outside);
     while places != 0 {

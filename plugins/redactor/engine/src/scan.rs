@@ -18,6 +18,8 @@ pub(crate) const DEPTH_MAX: u8 = 2;
 const CONFIDENCE_MAX: u16 = 1000;
 /// What a checksum that does not hold takes from a rule's confidence.
 const DOUBT: u16 = 150;
+/// How far before its `://` an address begins.
+pub(crate) const USERINFO_BACK_BYTES: usize = 24;
 /// How far the words of `near` may stand before a match.
 const NEAR_BYTES_MAX: usize = 64;
 
@@ -326,7 +328,7 @@ impl Scan<'_, '_> {
                 if let Some(range) = structure::userinfo(text, start) {
                     self.take(rule, range);
                 }
-                return start.saturating_sub(24);
+                return start.saturating_sub(USERINFO_BACK_BYTES);
             }
             Builtin::GoogleCredentials => {
                 if let Some(range) = structure::google_credentials(text, start) {
@@ -402,7 +404,9 @@ impl Scan<'_, '_> {
         self.pem_until = end;
         self.walked(Walk::Pem, start, end);
         let tail = if open { Tail::Pem } else { Tail::Closed };
-        self.push(rule, start, end, tail);
+        let confidence = RULES[usize::from(rule)].confidence;
+        // The walk stops at a placeholder.
+        self.findings.push(Finding { start, end, rule, confidence, tail });
         start
     }
 
@@ -412,7 +416,7 @@ impl Scan<'_, '_> {
             return hit;
         }
         let bytes = self.text.bytes;
-        let plain = |byte: u8| !byte.is_ascii_whitespace() && byte != b'"' && byte != b'<';
+        let plain = decode::is_escaped_run;
         let mut start = hit;
         while start > self.escaped_until && hit - start < decode::RUN_BYTES_MAX / 2 && plain(bytes[start - 1])
         {

@@ -129,27 +129,38 @@ fn is_inside(bytes: &[u8], at: usize) -> bool {
     bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80)
 }
 
-/// The end of the character that `at` stands in.
-fn char_end(bytes: &[u8], at: usize) -> usize {
-    (at..at + 3).find(|at| !is_inside(bytes, *at)).unwrap_or(at + 3)
+/// How long the character is that this byte begins.
+fn char_bytes(first: u8) -> usize {
+    match first {
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xff => 4,
+        _ => 1,
+    }
 }
 
-/// The beginning of the character that `at` stands in.
+/// The beginning of the character that `at` stands in. A byte that goes on with none begins one.
 fn whole_char(bytes: &[u8], at: usize) -> usize {
-    (0..4).map(|back| at.saturating_sub(back)).find(|at| !is_inside(bytes, *at)).unwrap_or(at)
+    let starts = |back: usize| {
+        let from = at.checked_sub(back)?;
+        let inside = (from + 1..=at).all(|at| is_inside(bytes, at));
+        (inside && bytes.get(from).is_some_and(|first| char_bytes(*first) > back)).then_some(from)
+    };
+    (1..4).find_map(starts).unwrap_or(at)
+}
+
+/// The end of the character that `at` stands in.
+fn char_end(bytes: &[u8], at: usize) -> usize {
+    let from = whole_char(bytes, at);
+    let most = bytes.get(from).map_or(at, |first| from + char_bytes(*first)).max(at);
+    if from == at { at } else { (at..most).find(|at| !is_inside(bytes, *at)).unwrap_or(most) }
 }
 
 /// The same for the end of a text that goes on, where the last character may not be all there.
 fn whole_last(bytes: &[u8]) -> usize {
-    let len = bytes.len();
-    let from = whole_char(bytes, len.saturating_sub(1));
-    let wanted = match bytes.get(from) {
-        Some(0xc0..=0xdf) => 2,
-        Some(0xe0..=0xef) => 3,
-        Some(0xf0..=0xff) => 4,
-        _ => 1,
-    };
-    if from + wanted > len { from } else { len }
+    let from = whole_char(bytes, bytes.len().saturating_sub(1));
+    let wanted = bytes.get(from).map_or(1, |first| char_bytes(*first));
+    if from + wanted > bytes.len() { from } else { bytes.len() }
 }
 
 fn settle(scan: Scan<'_, '_>, base: usize, last: bool, resumed: &Resumed) -> Outcome {
@@ -168,9 +179,9 @@ fn settle(scan: Scan<'_, '_>, base: usize, last: bool, resumed: &Resumed) -> Out
         };
     }
     let mut limit = whole_char(bytes, scan.pending.min(scan.trailing).min(whole_last(bytes))).max(base);
-    // A key is walked over from where the walk ended.
+    // A key is walked over from where the walk ended: the first, if another may begin in its next line.
     let pem = findings.iter().filter(|f| f.tail == Tail::Pem && f.start < limit).map(|f| f.end);
-    let pem = pem.chain(resumed.pem.filter(|(_, open)| *open).map(|(end, _)| end)).max();
+    let pem = pem.chain(resumed.pem.filter(|(_, open)| *open).map(|(end, _)| end)).min();
     if let Some(end) = pem {
         limit = limit.min(end).max(base);
     }

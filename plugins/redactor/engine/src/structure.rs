@@ -1,7 +1,9 @@
 //! Secrets that are recognised by what stands around them: JWT, PEM, URL userinfo, HTTP authentication, cookies.
 
 use crate::decode;
+use crate::placeholder::PLACEHOLDER_HEAD;
 use crate::random::{is_filler, is_random, shape, wordlike};
+use crate::scan::USERINFO_BACK_BYTES;
 use crate::text::{Text, begins_word};
 use crate::value::{Setting, is_secret};
 
@@ -126,6 +128,11 @@ pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
             if text.take_peeked() {
                 return (end, true);
             }
+            // What was redacted is no header.
+            let redacted = crate::value::contains(text.slice(stop, header), PLACEHOLDER_HEAD);
+            if redacted {
+                return (end, false);
+            }
             if crate::value::contains(text.slice(stop, header), b":") {
                 end = header;
                 continue;
@@ -140,7 +147,7 @@ pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
 pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
     let mut scheme = at;
     while scheme > 0
-        && at - scheme < 24
+        && at - scheme < USERINFO_BACK_BYTES
         && (text.bytes[scheme - 1].is_ascii_alphanumeric() || b"+-:".contains(&text.bytes[scheme - 1]))
     {
         scheme -= 1;

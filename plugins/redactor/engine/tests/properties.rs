@@ -21,20 +21,25 @@ fn joined(found: impl Iterator<Item = (usize, usize, u16)>) -> Spans {
     out
 }
 
-fn whole(text: &[u8], key: &str) -> Spans {
+fn switches(strict: bool) -> Switches {
+    Switches { strict, ..Switches::default() }
+}
+
+fn whole(text: &[u8], key: &str, strict: bool) -> Spans {
     let piece = Piece { content: text, key, last: true, ..Piece::default() };
-    joined(scan_piece(&piece, &Switches::default()).findings.iter().map(|f| (f.start, f.end, f.rule)))
+    joined(scan_piece(&piece, &switches(strict)).findings.iter().map(|f| (f.start, f.end, f.rule)))
 }
 
 /// Hands the text over in pieces as the host does: what is unsettled stands before the next piece.
-fn streamed(text: &[u8], key: &str, mut next_cut: impl FnMut() -> usize) -> Spans {
+fn streamed(text: &[u8], key: &str, strict: bool, mut next_cut: impl FnMut() -> usize) -> Spans {
+    let switches = switches(strict);
     let mut out = Spans::new();
     let (mut from, mut seen, mut carry) = (0, 0, Vec::new());
     loop {
         seen = (seen + next_cut().max(1)).min(text.len());
         let last = seen == text.len();
         let piece = Piece { content: &text[from..seen], key, carry: &carry, last, ..Piece::default() };
-        let outcome = scan_piece(&piece, &Switches::default());
+        let outcome = scan_piece(&piece, &switches);
         assert!(outcome.settled <= piece.content.len());
         assert!(outcome.carry.len() <= 4096);
         assert!(piece.content.len() - outcome.settled <= HOLD_BYTES_MAX, "too much is held back");
@@ -59,7 +64,11 @@ fn marked(len: usize, spans: &Spans) -> Vec<bool> {
 }
 
 fn same_in_pieces(text: &[u8], key: &str, next_cut: impl FnMut() -> usize, what: &str) {
-    let (whole, pieces) = (whole(text, key), streamed(text, key, next_cut));
+    compare(text, key, false, next_cut, what);
+}
+
+fn compare(text: &[u8], key: &str, strict: bool, next_cut: impl FnMut() -> usize, what: &str) {
+    let (whole, pieces) = (whole(text, key, strict), streamed(text, key, strict, next_cut));
     let rules = redactor_engine::rules();
     let named = |spans: &Spans| -> Vec<(usize, usize, &str)> {
         spans.iter().map(|(start, end, rule)| (*start, *end, rules[usize::from(*rule)].id)).collect()
@@ -177,7 +186,9 @@ fn escaped(text: &str, random: &mut Random, sign: &str) -> String {
         .collect()
 }
 
-/// Each was told differently in pieces and whole, before the stream was made to settle nothing that is undecided.
+/// Each was told differently in pieces and whole, before the stream was made to settle nothing that is undecided. Some
+/// fail when what the carry says is left out: how far was seen, the phase, an open encoding, where escapes end, and
+/// what of a run, a value or a key is open. The random texts below, not these, stand for the rest of it.
 #[test]
 fn what_was_found_once() {
     let token = "API_KEY=<A-Za-z0-9*24> ";
@@ -220,29 +231,123 @@ fn what_was_found_once() {
         ),
         ("many cookies", format!("Cookie: {}sid=<a-z0-9*40>; x", "theme=dark; ".repeat(60))),
         (
+            "two that begin together, as sure, and end apart",
+            format!("apikey:{}\u{e9} x", base64(letter(400, 90, "API_TOKEN=zk3p9qw1xlrm2n").as_bytes())),
+        ),
+        (
+            "a value that was seen further than what waits in it",
+            "password=\"<a-z0-9*100> <a-z0-9*338> basic <a-z*60>\" x".to_owned(),
+        ),
+        (
+            "a surer and longer one near where one begins",
+            "x token: \"<a-z0-9*16> eyJhbGciOiJIUzI1NiJ9.<A-Za-z0-9_-*600>\" x".to_owned(),
+        ),
+        (
+            "a surer one further on in base64",
+            base64(
+                (letter(900, 700, &expand(token, 7))
+                    + &letter(900, 700, &expand("glpat-<A-Za-z0-9_-*20>", 8)))
+                    .as_bytes(),
+            ),
+        ),
+        (
+            "a part far inside of a run",
+            format!("<A-Za-z0-9*20>{}/token=<A-Za-z0-9*30>-of-this.and/that-x more", "/ab".repeat(500)),
+        ),
+        ("the number of a pair before a long token", "key <0-9*12>|<A-Za-z0-9*330> x".to_owned()),
+        (
+            "an encoding after a sign deep in a run",
+            format!("<A-Za-z0-9*300>={} x", base64(letter(330, 230, &expand(token, 3)).as_bytes())),
+        ),
+        (
+            "a key in what may be a header of a key",
+            "-----BEGINPRIVATE KEY----<A-Za-z0-9*16>\nMNZ6-----BEGINPRIVATE KEY----<A-Za-z0-9*20>".to_owned(),
+        ),
+        ("a long number of a pair", "x |<0-9*48>:<A-Za-z0-9+/*240> x".to_owned()),
+        ("the name of a pair before a long token", "key is at:<A-Za-z0-9*330> x".to_owned()),
+        ("padding after a part of a longer run", "<A-Za-z0-9*20>.token.<A-Za-z0-9*302>== x".to_owned()),
+        ("an escape after a quote in one run", "%6641-5a2d6874oken'%3a".to_owned()),
+        (
+            "a placeholder behind a key",
+            "-----BEGINPRIVATE KEY----<A-Za-z0-9*16>\rcret:[REDACTED:jwt:<a-f0-9*16>]".to_owned(),
+        ),
+        (
+            "symbols after a token that its name is glued to",
+            "password=\"<a-z0-9*21> the key <a-z*34>-token-<A-Za-z0-9*100>#$<A-Za-z0-9#$*500> x".to_owned(),
+        ),
+        (
             "a character that a piece ends in",
             "password=\"<a-z0-9*300>\u{1f600}<a-z0-9*300>\u{e9}\" \u{e9}".to_owned(),
         ),
     ] {
-        for seed in 0..1 {
-            let text = expand(&text, seed);
-            for size in [3, 64, 511] {
-                same_in_pieces(text.as_bytes(), "content", || size, &format!("{what}, {size}"));
-            }
+        let text = expand(&text, 0);
+        // Small pieces of a long text are many scans.
+        let small = if text.len() < 500 { 1 } else { 64 };
+        for (size, strict) in [(small, false), (small, true), (511, false)] {
+            compare(text.as_bytes(), "content", strict, || size, &format!("{what}, {size}, {strict}"));
+        }
+    }
+}
+
+fn redacted(text: &str, strict: bool) -> String {
+    let mut out = text.as_bytes().to_vec();
+    for (start, end, rule) in whole(text.as_bytes(), "", strict).into_iter().rev() {
+        let id = redactor_engine::rules()[usize::from(rule)].id;
+        out.splice(start..end, format!("[REDACTED:{id}:0123456789abcdef]").into_bytes());
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The words of a placeholder, and those before it, are no context of what stands behind it.
+#[test]
+fn what_was_redacted_is_not_redacted_again() {
+    let mut texts: Vec<String> = [
+        "secret: <A-Za-z0-9*26> <A-Za-z0-9*24>",
+        "DB_PASSWORD=<A-Za-z0-9*20> value <A-Za-z0-9*30>",
+        "xoxe-8-<A-Za-z0-9*80>value <A-Za-z0-9*24>",
+        "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9+/*32>-<a-f0-9*40>",
+        "sentry t<a-f0-9*32>{<A-Za-z0-9*300>",
+        "EXPO_<A-Za-z0-9*30>\\n<a-f0-9*32>",
+    ]
+    .map(|text| expand(text, 3))
+    .to_vec();
+    let examples: Vec<String> =
+        table().iter().flat_map(|row| &row.examples).map(|example| expand(example, 17)).collect();
+    texts.extend(examples.windows(2).map(|two| two.join(" ")));
+    for text in texts {
+        for strict in [false, true] {
+            let once = redacted(&text, strict);
+            assert_eq!(redacted(&once, strict), once, "{text}");
+        }
+    }
+}
+
+/// Bytes that are no text may come too: a byte that belongs to no character is one by itself.
+#[test]
+fn bytes_that_belong_to_no_character_do_not_move_what_is_found() {
+    for text in [
+        &b"passphrase:\"\x81j1flih' x"[..],
+        b"password=\"hunter\x81\x812\xe9\" x",
+        b"\xf0\x9f password=hunter22\x9f x",
+    ] {
+        for size in [1, 2, 3] {
+            same_in_pieces(text, "content", || size, "stray bytes");
         }
     }
 }
 
 /// Other texts in every run: there is no seed for which it may fail.
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn pieces_give_what_the_whole_gives(seed in any::<u64>(), size in 0usize..5, keyed in any::<bool>()) {
+    fn pieces_give_what_the_whole_gives(
+        seed in any::<u64>(), size in 0usize..5, keyed in any::<bool>(), strict in any::<bool>(),
+    ) {
         let text = traffic(seed);
         let key = if keyed { "DB_PASSWORD" } else { "content" };
         let (size, mut random) = ([1, 8, 80, 300, 700][size], Random(seed ^ 0xabcd));
@@ -250,13 +355,13 @@ proptest! {
         let most = if size > 8 { 4_000 } else { 600 };
         let from = random.below((text.len() + 1).saturating_sub(most).max(1));
         let text = &text.as_bytes()[from..text.len().min(from + most)];
-        same_in_pieces(text, key, || random.below(size) + 1, &format!("{seed} {size}"));
+        compare(text, key, strict, || random.below(size) + 1, &format!("{seed} {size}"));
     }
 
     #[test]
     fn arbitrary_bytes_are_scanned(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 1usize..40) {
         scan_text(&bytes, &Switches { strict: true, ..Switches::default() });
-        streamed(&bytes, "", || cut);
+        streamed(&bytes, "", false, || cut);
     }
 
     #[test]
@@ -277,7 +382,7 @@ proptest! {
                 prop_assert!(found.windows(2).all(|two| two[0].start <= two[1].start), "not sorted: {:?}", bytes);
                 prop_assert!(found.windows(2).all(|two| two[0].end < two[1].end), "one in another: {:?}", bytes);
             }
-            streamed(bytes, "DB_PASSWORD", || cut);
+            streamed(bytes, "DB_PASSWORD", false, || cut);
         }
     }
 
@@ -364,7 +469,7 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
             let encoded = encode(letter(2000, at, &token).as_bytes());
             let before = encode(letter(2000, at, "").as_bytes()[..at].as_ref()).len();
             for text in [format!("blob: {encoded} end"), format!("see /{encoded}"), encoded.clone()] {
-                let mask = marked(text.len(), &whole(text.as_bytes(), ""));
+                let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
                 let from = text.find(&encoded[..40]).unwrap();
                 let inside = from + before..from + before + encode(token.as_bytes()).len();
                 assert!(mask[inside].iter().all(|hidden| *hidden), "{at}: {}", shown(text.as_bytes(), &mask));
@@ -375,7 +480,7 @@ fn a_secret_deep_in_a_long_encoding_is_found_and_the_run_redacted_from_there() {
         }
     }
     let harmless = base64(letter(4000, 0, "").as_bytes());
-    assert_eq!(whole(harmless.as_bytes(), ""), []);
+    assert_eq!(whole(harmless.as_bytes(), "", false), []);
 }
 
 #[test]
@@ -427,7 +532,7 @@ fn a_key_longer_than_what_is_held_back_is_redacted_to_its_end() {
         format!("token {}{}", expand("sk-ant-api03-<A-Za-z0-9_-*300>", 1), expand("<A-Za-z0-9_-*900>", 2)),
     ] {
         for size in [1, 7, 64, 500] {
-            let mask = marked(text.len(), &whole(text.as_bytes(), ""));
+            let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
             assert!(mask.iter().filter(|b| **b).count() > 1000);
             same_in_pieces(text.as_bytes(), "", || size, &size.to_string());
         }

@@ -133,6 +133,90 @@ mod tests {
         assert_eq!(found, [0, 1, 1, 0]);
     }
 
+    type Spans = Vec<(usize, usize, String)>;
+
+    /// Spans of one rule that touch are one, as in the host.
+    fn add(out: &mut Spans, result: &FieldResult, from: usize) {
+        for span in &result.spans {
+            let (start, end) = (from + span.start as usize, from + span.end as usize);
+            match out.last_mut() {
+                Some(last) if last.1 == start && last.2 == span.rule => last.1 = end,
+                _ => out.push((start, end, span.rule.clone())),
+            }
+        }
+    }
+
+    fn ask(field: Field) -> FieldResult {
+        scan("{}", false, &[field]).unwrap().remove(0)
+    }
+
+    /// One call a piece, with what is unsettled in front, the carry of the last call and the text before, as the host
+    /// does it.
+    fn in_pieces(key: &str, text: &str, size: usize) -> Spans {
+        const BEFORE_BYTES_MAX: usize = 1024;
+        let mut out = Spans::new();
+        let (mut settled, mut seen, mut carry) = (0usize, 0usize, Vec::new());
+        loop {
+            seen = text.ceil_char_boundary(seen + size);
+            let from = text.floor_char_boundary(settled.saturating_sub(BEFORE_BYTES_MAX));
+            let result = ask(Field {
+                before: text[from..settled].to_owned(),
+                final_: seen == text.len(),
+                carry,
+                ..field(Some(key), &text[settled..seen])
+            });
+            add(&mut out, &result, settled);
+            settled += result.settled as usize;
+            assert!(text.is_char_boundary(settled) && seen - settled <= redactor_engine::HOLD_BYTES_MAX);
+            assert!(result.spans.iter().all(|span| span.end <= result.settled));
+            carry = result.carry;
+            if seen == text.len() {
+                assert_eq!(settled, seen);
+                return out;
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_that_comes_in_pieces_gets_the_spans_of_the_whole() {
+        let words = "We walked along the river — and spoke of other things, as one does. ";
+        let lines = "MIIEowIBAAKCAQEA7bq0Zk3p9Qw1xL8mN2vB7tR4yU6iO5pA1sDfGhJkLzXcVbNm\n".repeat(20);
+        let run = "aK3x9Qm2Wz7Lp5Rt8Vb1Nc4Yd6Hf0Js".repeat(30);
+        for (key, text) in [
+            ("content", format!("{words}API_KEY=9aKd02mXz81Lq and more, {words}")),
+            ("content", format!("{}key 123456789012345|{} é", words.repeat(30), &run[..270])),
+            (
+                "content",
+                format!("{words}-----BEGIN RSA PRIVATE KEY-----\n{lines}-----END RSA PRIVATE KEY----- x"),
+            ),
+            ("content", format!("{}password=\"é{run}\" and {words}", words.repeat(20))),
+            ("content", format!("the token is {run} and {words}")),
+            ("DB_PASSWORD", format!("hunter22é{}", &run[..40])),
+            (
+                "content",
+                format!("password: hunter22x, {}[REDACTED:jwt:0123456789abcdef] {run}", words.repeat(9)),
+            ),
+        ] {
+            let mut whole = Spans::new();
+            add(&mut whole, &ask(field(Some(key), &text)), 0);
+            assert!(!whole.is_empty(), "{text}");
+            // A long text by the byte is many scans.
+            let small = if text.len() < 400 { 1 } else { 41 };
+            for size in [small, 300, 2000] {
+                assert_eq!(in_pieces(key, &text, size), whole, "{size}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_first_piece_counts_as_its_context() {
+        let text = "9aKd02mXz81Lq and more";
+        let alone = ask(field(Some("content"), text));
+        let behind = ask(Field { before: "API_KEY=".to_owned(), ..field(Some("content"), text) });
+        assert_eq!((alone.spans.len(), behind.spans.len()), (0, 1));
+        assert_eq!((behind.spans[0].start, behind.spans[0].end), (0, 13));
+    }
+
     #[test]
     fn every_span_names_a_rule_that_is_switched_on() {
         for strict in [false, true] {
