@@ -6,9 +6,8 @@ use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
-use crate::scan::{
-    DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, made_up, says_example, scan,
-};
+use crate::sample::{made_up, says_example};
+use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, scan};
 use crate::stream::HOLD_BYTES_MAX;
 use crate::text::{SIGHT_BYTES, Text};
 

@@ -20,6 +20,7 @@ mod program;
 mod random;
 mod rules;
 mod runs;
+mod sample;
 mod scan;
 mod stream;
 mod structure;

@@ -1,7 +1,7 @@
 //! What an assigned value must not be: a placeholder, a reference, a number, a name in source code.
 
 use crate::random::{is_filler, is_random, shape};
-use crate::scan::says_example;
+use crate::sample::says_example;
 
 /// Shortest value that counts as a secret.
 pub(crate) const VALUE_BYTES_MIN: usize = 8;
