@@ -217,16 +217,20 @@ impl Scan<'_, '_> {
         if self.depth >= DEPTH_MAX || end - start < ENCODED_BYTES_MIN {
             return;
         }
+        // A path before it may have shifted it.
+        let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { SHIFTS };
+        let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
+        // Most runs are short, do not begin with printable bytes, and have text behind them.
+        if !begins && end - start < WINDOW_BYTES && end < bytes.len() {
+            return;
+        }
         let run = Encoded { until: padded(bytes, start, end), end };
         let len = run.until - start;
         // More of it may come. The beginning of a longer run is undecided by itself, but not what follows an `=` in it.
         if run.until == bytes.len() && !self.text.closed() && len < WINDOW_BYTES + SHIFTS {
             self.pending = self.pending.min(start);
         }
-        // A path before it may have shifted it.
-        let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { SHIFTS };
-        let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
-        // Most runs are short and do not begin with printable bytes. A short one is all in its first window.
+        // A short one is all in its first window.
         if !begins && len < WINDOW_BYTES {
             return;
         }

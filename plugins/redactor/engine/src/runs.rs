@@ -58,7 +58,6 @@ pub(crate) struct Context {
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let bytes = text.bytes;
-    let mut out = Context::default();
     let Words { kinds, newlines, backslashes, escapes } = words(&block_before(bytes, start));
     // The letter of an escape is no part of the word after it.
     let letters = !(backslashes << 1 & escapes);
@@ -68,21 +67,37 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let ends = !kinds.alnum() | (uppers & kinds.lowers.0 << 1);
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
-    // Nor do the words in and before what was redacted say anything of what stands behind it: they spoke of that.
-    let redacted = after_placeholders(bytes, start.saturating_sub(CONTEXT_BYTES_MAX), start);
-    let outside = outside.max(BLOCK_BYTES - (start - redacted));
     let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
-    let mut places = begins & !low_bits(outside);
-    while places != 0 {
-        let place = places.trailing_zeros() as usize;
-        places &= places - 1;
-        // Bits before the beginning of the text are never set.
-        let at = start - (BLOCK_BYTES - place);
-        let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
-        let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
-        word(bytes, &spot, &mut out);
+    let read = |outside: usize| {
+        let mut out = Context::default();
+        let mut places = begins & !low_bits(outside);
+        while places != 0 {
+            let place = places.trailing_zeros() as usize;
+            places &= places - 1;
+            // Bits before the beginning of the text are never set.
+            let at = start - (BLOCK_BYTES - place);
+            let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
+            let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
+            word(bytes, &spot, &mut out);
+        }
+        out
+    };
+    let out = read(outside);
+    if !out.says_anything() {
+        return out;
     }
-    out
+    // The words in and before what was redacted say nothing of what stands behind it: they spoke of that.
+    let redacted =
+        BLOCK_BYTES - (start - after_placeholders(bytes, start.saturating_sub(CONTEXT_BYTES_MAX), start));
+    if redacted > outside { read(redacted) } else { out }
+}
+
+impl Context {
+    /// Whether any word of the window is known.
+    fn says_anything(&self) -> bool {
+        let Context { keyword_gap, hash, rules, named_until, public_at, void_until } = self;
+        keyword_gap.is_some() || *hash || !rules.is_empty() || named_until + public_at + void_until > 0
+    }
 }
 
 /// A word of the window before `start`.
