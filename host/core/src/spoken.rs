@@ -17,6 +17,15 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
+    /// Longest name of a tool; both dialects allow no longer ones.
+    pub const NAME_BYTES_MAX: usize = 64;
+
+    /// Whether a tool can have this name.
+    pub fn is_name(name: &str) -> bool {
+        let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        (1..=Self::NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(byte)
+    }
+
     /// Whether the arguments are a JSON object: all that a tool can be called with.
     pub fn is_complete(&self) -> bool {
         serde_json::from_str::<Value>(&self.arguments).is_ok_and(|arguments| arguments.is_object())

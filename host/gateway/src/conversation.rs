@@ -9,9 +9,6 @@ use std::collections::BTreeSet;
 const MESSAGES_MAX: usize = 10_000;
 const TOOLS_MAX: usize = 512;
 
-/// Longest name of a tool; both dialects allow no longer ones.
-const NAME_BYTES_MAX: usize = 64;
-
 /// What is said to the model after the policy's own prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conversation {
@@ -163,8 +160,7 @@ fn check_call(call: &ToolCall, path: &str) -> Checked {
 }
 
 fn check_name(name: &str, path: String) -> Checked {
-    let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(byte) {
+    if ToolCall::is_name(name) {
         return Ok(());
     }
     let hint = "want 1 to 64 letters, digits, `_`, `.` or `-`";

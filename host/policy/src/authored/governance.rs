@@ -13,7 +13,7 @@ use crate::values::{is_env_pattern, split_model_id};
 use serde::Serialize;
 use serde_json::Value;
 use sluice_core::contract::is_code;
-use sluice_core::{CaptureMode, Egress, Protected, Role, Stage};
+use sluice_core::{CaptureMode, Egress, Protected, Role, Stage, ToolCall};
 use std::collections::BTreeMap;
 
 /// Longest system prompt in bytes: it is sent, and paid for, with every call of its role.
@@ -29,9 +29,8 @@ const COMMAND_WORDS_MAX: usize = 32;
 const COMMAND_WORD_BYTES_MAX: usize = 512;
 const COMMAND_MS_MAX: u64 = 3_600_000;
 
-/// Most tools that a list may name, and longest name of one: the dialects allow no longer ones.
+/// Most tools that a list may name.
 const TOOLS_MAX: usize = 64;
-const TOOL_NAME_BYTES_MAX: usize = 64;
 
 /// Operations that a caller can ask for.
 const OPERATIONS: [&str; 4] = ["chat", "responses", "messages", "embeddings"];
@@ -235,10 +234,9 @@ fn restore_tools(redaction: &Cursor<'_, '_>, restore: bool) -> Vec<String> {
             "leave `restore_tools` out, or set `restore = true`",
         );
     }
-    let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     let name = |node: &Node<'_, '_>| {
-        let name = node.text(TOOL_NAME_BYTES_MAX)?;
-        if !name.bytes().all(byte) {
+        let name = node.text(ToolCall::NAME_BYTES_MAX)?;
+        if !ToolCall::is_name(name) {
             node.problem(
                 format!("not a name of a tool: `{}`", shown(name)),
                 "want letters, digits, `_`, `.` and `-`; every tool is named by itself, there are no patterns",
