@@ -30,6 +30,9 @@ const MATCHERS: &[(&str, &str)] = &[
 /// Tests that are written in Rust, by their name in the table.
 const CHECKS: &[(&str, &str)] = &[("", "None"), ("crc32-base62", "Crc32Base62")];
 
+/// How far into a run the byte may stand that tells most about it.
+const LOOK_BYTES: usize = 40;
+
 struct Writer {
     sets: Vec<Set>,
     code: String,
@@ -59,7 +62,7 @@ pub fn tables(rows: &[Row]) -> Result<String, Vec<String>> {
     }
     let _ = writeln!(writer.code, "pub static RULES: [Rule; {}] = [\n{rules}];", rows.len());
     writer.anchors(&anchors, rows).map_err(|problem| vec![problem])?;
-    writer.names(names);
+    writer.names(names, rows).map_err(|problem| vec![problem])?;
     writer.sets();
     Ok(writer.code)
 }
@@ -231,37 +234,65 @@ impl Writer {
         Ok(())
     }
 
-    fn names(&mut self, mut names: BTreeMap<String, Vec<usize>>) {
+    fn names(&mut self, mut names: BTreeMap<String, Vec<usize>>, rows: &[Row]) -> Result<(), String> {
         let any = names.remove("*").unwrap_or_default();
-        let _ = writeln!(self.code, "pub static ANY_RUN: [u16; {}] = {any:?};", any.len());
-        // All that is looked up before a run, by its first three letters; the longest first.
-        let mut lists: BTreeMap<usize, Vec<(&str, String)>> = BTreeMap::new();
+        // All that is looked up before a run, by a hash of its first four letters; the longest first.
         let words = words::KEYWORDS.iter().map(|word| (*word, "Known::Keyword".to_owned()));
         let harmless = words::HARMLESS.iter().map(|word| (*word, "Known::Harmless".to_owned()));
         let void = words::VOID.iter().map(|word| (*word, "Known::Void".to_owned()));
         let named = names.iter().map(|(name, rules)| (name.as_str(), format!("Known::Name(&{rules:?})")));
-        for (text, known) in words.chain(harmless).chain(void).chain(named) {
-            let Some([a, b, c]) = text.as_bytes().first_chunk() else { continue };
-            let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
-            lists.entry(initials).or_default().push((text, known));
-        }
-        let mut flags = vec![0u64; 512];
-        let mut starts = vec![0];
+        let mut all: Vec<(&str, String)> = words.chain(harmless).chain(void).chain(named).collect();
+        all.retain(|(text, _)| text.len() >= words::HASHED_BYTES - 1);
+        all.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), *text));
+        let mut lists: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         let mut entries = String::new();
-        for (initials, list) in &mut lists {
-            flags[initials / 64] |= 1 << (initials % 64);
-            list.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), *text));
-            starts.push(starts[starts.len() - 1] + list.len());
-            for (text, known) in list {
-                let head = text.bytes().take(8).rev().fold(0u64, |head, byte| head << 8 | u64::from(byte));
-                let _ = writeln!(entries, "    Word {{ head: {head}, text: {text:?}, known: {known} }},");
+        for (number, (text, known)) in all.iter().enumerate() {
+            for hash in words::hashes(text.as_bytes()) {
+                lists.entry(hash).or_default().push(number);
             }
+            let mut two = text.bytes().take(2);
+            if !two.any(|byte| byte.is_ascii_alphabetic()) {
+                return Err(format!("the name `{text}` has no letter among its first two bytes"));
+            }
+            let eight = |of: fn(u8) -> u8| {
+                text.bytes().take(8).rev().fold(0u64, |all, byte| all << 8 | u64::from(of(byte)))
+            };
+            let mask = eight(|byte| if byte.is_ascii_alphabetic() { 0xdf } else { 0xff });
+            let head = eight(|byte| byte);
+            let _ = writeln!(
+                entries,
+                "    Word {{ head: {head}, mask: {mask}, text: {text:?}, known: {known} }},"
+            );
         }
-        let _ = writeln!(self.code, "pub static INITIALS: [u64; {}] = {flags:?};", flags.len());
-        self.ranks("INITIAL_RANKS", &flags);
-        let _ = writeln!(self.code, "pub static INITIAL_STARTS: [u16; {}] = {starts:?};", starts.len());
-        let _ =
-            writeln!(self.code, "pub static WORDS: [Word; {}] = [\n{entries}];", starts[starts.len() - 1]);
+        let mut flags = vec![0u64; 1 << words::HASH_BITS >> 6];
+        let (mut starts, mut numbers) = (vec![0], Vec::<usize>::new());
+        for (hash, list) in &lists {
+            flags[*hash as usize / 64] |= 1 << (hash % 64);
+            numbers.extend(list);
+            starts.push(numbers.len());
+        }
+        let _ = writeln!(self.code, "pub static WORD_FLAGS: [u64; {}] = {flags:?};", flags.len());
+        self.ranks("WORD_RANKS", &flags);
+        let _ = writeln!(self.code, "pub static WORD_STARTS: [u16; {}] = {starts:?};", starts.len());
+        let _ = writeln!(self.code, "pub static WORD_LISTS: [u16; {}] = {numbers:?};", numbers.len());
+        let _ = writeln!(self.code, "pub static WORDS: [Word; {}] = [\n{entries}];", all.len());
+        self.any_run(&any, rows)
+    }
+
+    /// Rules for every run, each with the byte that tells most about it: most runs need no more than a look at that.
+    fn any_run(&mut self, rules: &[usize], rows: &[Row]) -> Result<(), String> {
+        let mut list = String::new();
+        for rule in rules {
+            let node = [pattern::parse(&rows[*rule].pattern)?];
+            let fixed = (0..LOOK_BYTES).filter_map(|offset| Some((offset, pattern::at(&node, offset)?)));
+            let count = |set: &Set| set.iter().filter(|flag| **flag).count();
+            let Some((offset, set)) = fixed.min_by_key(|(_, set)| count(set)) else {
+                return Err(format!("`{}`: nothing is fixed about a run that it fits", rows[*rule].id));
+            };
+            let _ = write!(list, "AnyRun {{ rule: {rule}, offset: {offset}, set: {} }}, ", self.set(&set)?);
+        }
+        let _ = writeln!(self.code, "pub static ANY_RUN: [AnyRun; {}] = [{list}];", rules.len());
+        Ok(())
     }
 
     /// How many bits are set before each word of a set.

@@ -25,6 +25,18 @@ pub(crate) struct Kinds {
 pub(crate) struct Bits(pub u64);
 
 impl Kinds {
+    /// Only those of the first `len` bytes.
+    #[inline]
+    pub fn first(&self, len: usize) -> Kinds {
+        let mask = low_bits(len);
+        Kinds {
+            digits: Bits(self.digits.0 & mask),
+            lowers: Bits(self.lowers.0 & mask),
+            uppers: Bits(self.uppers.0 & mask),
+            hex_letters: Bits(self.hex_letters.0 & mask),
+        }
+    }
+
     /// Letters and digits.
     pub fn alnum(&self) -> u64 {
         self.digits.0 | self.lowers.0 | self.uppers.0
@@ -34,39 +46,54 @@ impl Kinds {
 /// What the words before a run are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Words {
-    pub kinds: Kinds,
-    pub newlines: u64,
-    pub backslashes: u64,
-    /// `n`, `r` and `t`, which stand for white space after a backslash.
-    pub escapes: u64,
+    pub digits: Bits,
+    pub lowers: Bits,
+    pub uppers: Bits,
+    pub newlines: Bits,
+    pub backslashes: Bits,
 }
 
-/// The 64 bytes from `at` on, zeros after the end of the text.
-#[inline]
-pub(crate) fn block_from(bytes: &[u8], at: usize) -> Block {
-    let rest = bytes.get(at..).unwrap_or_default();
-    match rest.first_chunk() {
-        Some(block) => *block,
-        None => {
-            let mut block = [0; BLOCK_BYTES];
-            block[..rest.len()].copy_from_slice(rest);
-            block
+/// What `ask` says of the 64 bytes from `at` on, zeros after the end of the text. Where all of them are there, which is
+/// nearly always, they are read where they stand: a copy costs the sandbox more than the question.
+macro_rules! from {
+    ($ask:ident, $bytes:expr, $at:expr) => {{
+        let rest = $bytes.get($at..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(block) => $crate::classes::$ask(block),
+            None => $crate::classes::$ask(&$crate::classes::first_of(rest)),
         }
-    }
+    }};
 }
 
-/// The 64 bytes before `to`, zeros before the beginning of the text.
-#[inline]
-pub(crate) fn block_before(bytes: &[u8], to: usize) -> Block {
-    let before = &bytes[..to.min(bytes.len())];
-    match before.last_chunk() {
-        Some(block) => *block,
-        None => {
-            let mut block = [0; BLOCK_BYTES];
-            block[BLOCK_BYTES - before.len()..].copy_from_slice(before);
-            block
+/// The same of the 64 bytes before `to`, zeros before the beginning of the text.
+macro_rules! before {
+    ($ask:ident, $bytes:expr, $to:expr) => {{
+        let before = &$bytes[..$to.min($bytes.len())];
+        match before.last_chunk() {
+            Some(block) => $crate::classes::$ask(block),
+            None => $crate::classes::$ask(&$crate::classes::last_of(before)),
         }
-    }
+    }};
+}
+
+pub(crate) use {before, from};
+
+/// A block that begins with these bytes, of which there are less than 64.
+#[cold]
+#[inline(never)]
+pub(crate) fn first_of(bytes: &[u8]) -> Block {
+    let mut block = [0; BLOCK_BYTES];
+    block[..bytes.len()].copy_from_slice(bytes);
+    block
+}
+
+/// A block that ends with these bytes, of which there are less than 64.
+#[cold]
+#[inline(never)]
+pub(crate) fn last_of(bytes: &[u8]) -> Block {
+    let mut block = [0; BLOCK_BYTES];
+    block[BLOCK_BYTES - bytes.len()..].copy_from_slice(bytes);
+    block
 }
 
 /// The lowest `len` bits.
@@ -136,20 +163,34 @@ macro_rules! forms {
         #[inline]
         $(#[$feature])*
         pub(crate) fn words(block: &Block) -> Words {
-            let mut out = Words { kinds: kinds(block), ..Words::default() };
+            let mut out = Words::default();
             for at in (0..BLOCK_BYTES).step_by(16) {
                 let bytes = lane(block, at);
-                out.newlines |= bits(equal(bytes, b'\n')) << at;
-                out.backslashes |= bits(equal(bytes, b'\\')) << at;
+                out.digits.0 |= bits(between(bytes, b'0', b'9')) << at;
+                out.lowers.0 |= bits(between(bytes, b'a', b'z')) << at;
+                out.uppers.0 |= bits(between(bytes, b'A', b'Z')) << at;
+                out.newlines.0 |= bits(equal(bytes, b'\n')) << at;
+                out.backslashes.0 |= bits(equal(bytes, b'\\')) << at;
+            }
+            out
+        }
+
+        /// `n`, `r` and `t`, which stand for white space after a backslash.
+        #[inline]
+        $(#[$feature])*
+        pub(crate) fn escapes(block: &Block) -> u64 {
+            let mut out = 0;
+            for at in (0..BLOCK_BYTES).step_by(16) {
+                let bytes = lane(block, at);
                 let white = any(equal(bytes, b'n'), any(equal(bytes, b'r'), equal(bytes, b't')));
-                out.escapes |= bits(white) << at;
+                out |= bits(white) << at;
             }
             out
         }
     };
 }
 
-pub(crate) use machine::{bound_bytes, core_bytes, kinds, words};
+pub(crate) use machine::{bound_bytes, core_bytes, escapes, kinds, words};
 
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
@@ -221,7 +262,7 @@ mod machine {
         };
     }
 
-    always!(core_bytes -> u64, bound_bytes -> u64, kinds -> Kinds, words -> Words);
+    always!(core_bytes -> u64, bound_bytes -> u64, escapes -> u64, kinds -> Kinds, words -> Words);
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -326,6 +367,7 @@ mod tests {
                 assert_eq!(bound_bytes(&block), plain::bound_bytes(&block));
                 assert_eq!(kinds(&block), plain::kinds(&block));
                 assert_eq!(words(&block), plain::words(&block));
+                assert_eq!(escapes(&block), plain::escapes(&block));
                 for (k, byte) in block.iter().enumerate() {
                     let core = byte.is_ascii_alphanumeric() || b"_-".contains(byte);
                     assert_eq!(core_bytes(&block) >> k & 1 == 1, core);
@@ -338,9 +380,9 @@ mod tests {
 
     #[test]
     fn a_block_past_either_end_is_zeros_there() {
-        assert_eq!(core_bytes(&block_from(b"ab", 1)), 1);
-        assert_eq!(core_bytes(&block_before(b"abc", 2)), 3 << 62);
-        assert_eq!(core_bytes(&block_from(b"ab", 7)), 0);
+        assert_eq!(from!(core_bytes, b"ab"[..], 1), 1);
+        assert_eq!(before!(core_bytes, b"abc"[..], 2), 3 << 62);
+        assert_eq!(from!(core_bytes, b"ab"[..], 7), 0);
         assert_eq!((low_bits(0), low_bits(3), low_bits(64)), (0, 7, u64::MAX));
     }
 }

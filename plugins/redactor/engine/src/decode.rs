@@ -9,15 +9,23 @@ pub(crate) fn is_escaped_run(byte: u8) -> bool {
 }
 
 fn sextet(byte: u8) -> Option<u32> {
-    Some(u32::from(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    }))
+    let value = SEXTETS[usize::from(byte)];
+    (value < 64).then_some(u32::from(value))
 }
+
+/// What each character of either alphabet of base64 means; 64 and more for all others.
+static SEXTETS: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut value = 0;
+    while value < alphabet.len() {
+        table[alphabet[value] as usize] = value as u8;
+        value += 1;
+    }
+    table[b'-' as usize] = 62;
+    table[b'_' as usize] = 63;
+    table
+};
 
 /// Decodes either alphabet, with or without padding. Stops at the first `=`.
 pub(crate) fn base64(run: &[u8]) -> Option<Vec<u8>> {
@@ -63,12 +71,14 @@ fn digit(byte: u8) -> Option<u8> {
 /// Whether the first eight characters are base64 of printable bytes.
 pub(crate) fn begins_as_base64(run: &[u8]) -> bool {
     let Some(head) = run.first_chunk::<8>() else { return false };
-    let mut bits = 0u64;
+    let (mut bits, mut other) = (0u64, 0);
     for byte in head {
-        let Some(sextet) = sextet(*byte) else { return false };
-        bits = bits << 6 | u64::from(sextet);
+        let value = SEXTETS[usize::from(*byte)];
+        other |= value;
+        bits = bits << 6 | u64::from(value & 63);
     }
-    is_text(&bits.to_be_bytes()[2..])
+    // Most bytes of anything else are no text; so the cheapest question comes first.
+    other < 64 && bits & 0x8080_8080_8080 == 0 && is_text(&bits.to_be_bytes()[2..])
 }
 
 /// Whether the first eight characters are hex of printable bytes.

@@ -1,6 +1,6 @@
 //! The second pass: long runs of token characters, judged by how they look and by the words before them.
 
-use crate::classes::{BLOCK_BYTES, Kinds, block_before, block_from, bound_bytes, core_bytes, low_bits};
+use crate::classes::{self, BLOCK_BYTES, Kinds, core_bytes, low_bits};
 use crate::decode;
 use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
@@ -49,7 +49,7 @@ impl Scan<'_, '_> {
         }
         let at = blocks.len() * BLOCK_BYTES;
         // Zeros follow the text, so that its last run ends like the others.
-        self.block(at, core_bytes(&block_from(bytes, at)), open);
+        self.block(at, classes::from!(core_bytes, bytes, at), open);
         if !self.text.closed() {
             // As far as an escape that comes next would be read with what stands before it.
             let bound = |byte: &&u8| decode::is_escaped_run(**byte);
@@ -86,12 +86,13 @@ impl Scan<'_, '_> {
     #[inline(never)]
     fn long_run(&mut self, core_start: usize, core_end: usize) {
         let bytes = self.text.bytes;
-        if self.is_behind(core_start) || !random::may_be_random(bytes, core_start, core_end) {
+        let kinds = classes::from!(kinds, bytes, core_start);
+        if self.is_behind(core_start) || !random::may_be_random(bytes, core_start, core_end, &kinds) {
             return;
         }
         let (mut start, mut end) = (core_start, core_end);
         if core_start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at])) {
-            start -= bound_bytes(&block_before(bytes, core_start)).leading_ones() as usize;
+            start -= classes::before!(bound_bytes, bytes, core_start).leading_ones() as usize;
             let further = start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at]) && bytes[at] != b'=');
             if core_start - start == INSIDE_BYTES_MAX && further {
                 // Deep inside of base64: the words before it would be more of the same.
@@ -121,8 +122,12 @@ impl Scan<'_, '_> {
                 end -= 1;
             }
         }
-        if (start, end) == (core_start, core_end) || !self.judge(start, start, end) {
-            self.judge(start, core_start, core_end);
+        let whole = |scan: &mut Self| {
+            let first = if start == core_start { kinds } else { classes::from!(kinds, bytes, start) };
+            scan.judge(start, start, end, &first)
+        };
+        if (start, end) == (core_start, core_end) || !whole(self) {
+            self.judge(start, core_start, core_end, &kinds);
         }
         if self.text.take_peeked() {
             self.undecided(start);
@@ -156,11 +161,12 @@ impl Scan<'_, '_> {
         if number || (!id.is_empty() && id.len() + 1 < gap) { start } else { from }
     }
 
-    /// Whether the run is a finding. Where it is undecided, all from `held_from` is.
+    /// Whether the run is a finding. Where it is undecided, all from `held_from` is. `kinds` are those of the block at
+    /// its beginning.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-    fn judge(&mut self, held_from: usize, whole_from: usize, to: usize) -> bool {
+    fn judge(&mut self, held_from: usize, whole_from: usize, to: usize, kinds: &Kinds) -> bool {
         let bytes = self.text.bytes;
-        let first = random::kinds_of(bytes, whole_from, to.min(whole_from + BLOCK_BYTES));
+        let first = kinds.first(to - whole_from);
         let from = glued(bytes, whole_from, to, &first);
         let value = &bytes[from..to];
         if value.len() < RUN_BYTES_MIN {

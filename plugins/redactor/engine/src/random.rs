@@ -1,7 +1,7 @@
 //! Whether a run of characters looks made by a machine: by digits, changes of case and letter pairs that words do
 //! not have. Integers only, so that the same bytes give the same answer everywhere.
 
-use crate::classes::{BLOCK_BYTES, Bits, Kinds, block_from, kinds, low_bits};
+use crate::classes::{self, BLOCK_BYTES, Bits, Kinds, low_bits};
 
 /// The 260 letter pairs that make up 95 % of the pairs in the words of source code and its documentation; bit `b` of
 /// row `a` is the pair `ab`. Random letters have 38 % of them.
@@ -97,16 +97,16 @@ fn reads_like_word(piece: &[u8]) -> bool {
 }
 
 /// A cheap look before the others: most long runs are names and paths, with hardly a digit among the letters and
-/// few changes of case.
+/// few changes of case. `first` are the kinds of the block at `start`.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 #[inline]
-pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
+pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize, first: &Kinds) -> bool {
     let mut from = start;
     let last = end.min(start + LOOK_BYTES_MAX);
     let mut breaks = 0;
     // What looks made by a machine mostly does so in its first block.
     while from < last {
-        let kinds = kinds_of(bytes, from, last);
+        let kinds = if from == start { first.first(last - from) } else { kinds_of(bytes, from, last) };
         breaks += kinds.breaks().count_ones();
         if breaks >= 3 || [kinds.digits, kinds.lowers, kinds.uppers].iter().any(|kind| has_sixteen(kind.0)) {
             return true;
@@ -120,13 +120,7 @@ pub(crate) fn may_be_random(bytes: &[u8], start: usize, end: usize) -> bool {
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 #[inline]
 pub(crate) fn kinds_of(bytes: &[u8], from: usize, to: usize) -> Kinds {
-    let (all, mask) = (kinds(&block_from(bytes, from)), low_bits(to - from));
-    Kinds {
-        digits: Bits(all.digits.0 & mask),
-        lowers: Bits(all.lowers.0 & mask),
-        uppers: Bits(all.uppers.0 & mask),
-        hex_letters: Bits(all.hex_letters.0 & mask),
-    }
+    classes::from!(kinds, bytes, from).first(to - from)
 }
 
 fn has_sixteen(mut bits: u64) -> bool {
@@ -225,6 +219,13 @@ impl Counts {
 
 /// Stops as soon as there are six, which in anything random is after six or seven bytes.
 fn has_six_different(value: &[u8]) -> bool {
+    // Bytes that differ in their lower six bits differ.
+    if let Some(head) = value.first_chunk::<8>() {
+        let seen = head.iter().fold(0u64, |seen, byte| seen | 1 << (byte & 63));
+        if seen.count_ones() >= 6 {
+            return true;
+        }
+    }
     let mut seen = [0u64; 4];
     let mut different = 0;
     for byte in value {

@@ -77,11 +77,21 @@ pub(crate) struct Anchor {
     pub rules: &'static [u16],
 }
 
+/// A rule for runs that needs no name before them: it fits only where a byte of the set stands so far into the run.
+#[derive(Debug)]
+pub(crate) struct AnyRun {
+    pub rule: u16,
+    pub offset: usize,
+    pub set: u8,
+}
+
 /// A word that is looked for before a run, in lower case.
 #[derive(Debug)]
 pub(crate) struct Word {
     /// Its first eight bytes, the first the lowest; zeros after its end.
     pub head: u64,
+    /// Which bits of them count: all but that of case, in a letter.
+    pub mask: u64,
     pub text: &'static str,
     pub known: Known,
 }

@@ -1,12 +1,14 @@
 //! Runs that look made by a machine, with a word near them that says what they are: a keyword (`key`, `token`), or
 //! the name of a service. Long runs are rare in text, so the context is only read where there is one.
 
-use crate::classes::{BLOCK_BYTES, Words, block_before, low_bits, words};
+use crate::classes::{self, BLOCK_BYTES, Bits, Words, low_bits};
 use crate::decode;
 use crate::placeholder::after_placeholders;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
-use crate::rules::{ANY_RUN, INITIAL_RANKS, INITIAL_STARTS, INITIALS, Kind, Known, RULES, WORDS, Word};
+use crate::rules::{
+    ANY_RUN, AnyRun, Kind, Known, RULES, WORD_FLAGS, WORD_LISTS, WORD_RANKS, WORD_STARTS, WORDS, Word,
+};
 use crate::text::Text;
 
 /// Shortest run that is looked at.
@@ -54,20 +56,25 @@ pub(crate) struct Context {
 }
 
 /// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
-/// its first three letters begin one that is known.
+/// its first letters may begin one that is known.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let bytes = text.bytes;
-    let Words { kinds, newlines, backslashes, escapes } = words(&block_before(bytes, start));
+    let Words { digits, lowers, uppers, newlines, backslashes } = classes::before!(words, bytes, start);
+    let (Bits(digits), Bits(lowers), Bits(uppers)) = (digits, lowers, uppers);
+    let other = !(digits | lowers | uppers);
+    let ends = other | (uppers & lowers << 1);
     // The letter of an escape is no part of the word after it.
-    let letters = !(backslashes << 1 & escapes);
-    let (digits, lowers, uppers) = (kinds.digits.0, kinds.lowers.0 & letters, kinds.uppers.0);
+    let escapes = if backslashes.0 == 0 { 0 } else { classes::before!(escapes, bytes, start) };
+    let lowers = lowers & !(backslashes.0 << 1 & escapes);
     let alnum = digits | lowers | uppers;
     let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
-    let ends = !kinds.alnum() | (uppers & kinds.lowers.0 << 1);
+    // A known word has a letter among its first two bytes.
+    let begins = begins & !(digits & !((lowers | uppers) >> 1));
+    let two = begins & !(ends >> 1 | 1 << 63) & (other >> 2 | 3 << 62);
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
-    let line = BLOCK_BYTES - newlines.leading_zeros() as usize;
+    let line = BLOCK_BYTES - newlines.0.leading_zeros() as usize;
     let read = |outside: usize| {
         let mut out = Context::default();
         let mut places = begins & !low_bits(outside);
@@ -76,9 +83,24 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
             places &= places - 1;
             // Bits before the beginning of the text are never set.
             let at = start - (BLOCK_BYTES - place);
-            let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
-            let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
-            word(bytes, &spot, &mut out);
+            let four = bytes
+                .get(at..)
+                .and_then(|rest| rest.first_chunk())
+                .map_or(0, |four| u32::from_le_bytes(*four));
+            let hash = ((four & 0x1f1f_1f1f).wrapping_mul(WORD_FACTOR) >> (32 - WORD_BITS)) as usize;
+            let (flags, below) = (WORD_FLAGS[hash >> 6], (1u64 << (hash & 63)) - 1);
+            if flags >> (hash & 63) & 1 == 1 {
+                let list = usize::from(WORD_RANKS[hash >> 6]) + (flags & below).count_ones() as usize;
+                let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
+                let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
+                known_word(bytes, &spot, list, &mut out);
+            }
+            if two >> place & 1 == 1
+                && place >= line
+                && four & 0xdfdf == u32::from(u16::from_le_bytes(*b"ID"))
+            {
+                out.hash = true;
+            }
         }
         out
     };
@@ -109,40 +131,30 @@ struct Spot {
     in_line: bool,
 }
 
-/// Looks up a word: what it says by itself, and which services it names.
-#[inline]
-fn word(bytes: &[u8], spot: &Spot, out: &mut Context) {
-    let rest = &bytes[spot.at..spot.start];
-    let [a, b, c] = *rest.first_chunk().unwrap_or(&[0; 3]);
-    let initials = usize::from(a & 31) << 10 | usize::from(b & 31) << 5 | usize::from(c & 31);
-    let (flags, bit) = (INITIALS[initials >> 6], initials & 63);
-    if flags >> bit & 1 == 1 {
-        let below = (flags & ((1 << bit) - 1)).count_ones() as usize;
-        known_word(bytes, spot, usize::from(INITIAL_RANKS[initials >> 6]) + below, out);
-    }
-    let two = spot.end == spot.at + 2 && !rest.get(2).is_some_and(u8::is_ascii_alphanumeric);
-    if two && spot.in_line && rest[..2].eq_ignore_ascii_case(b"id") {
-        out.hash = true;
-    }
-}
+/// The hash of `build/words.rs`.
+const WORD_FACTOR: u32 = 0x9e37_79b1;
+const WORD_BITS: u32 = 15;
 
 #[inline(never)]
 fn known_word(bytes: &[u8], spot: &Spot, list: usize, out: &mut Context) {
     let &Spot { at, end, start, in_line } = spot;
     let rest = &bytes[at..start];
-    let (Some(first), Some(last)) = (INITIAL_STARTS.get(list), INITIAL_STARTS.get(list + 1)) else { return };
+    let (Some(first), Some(last)) = (WORD_STARTS.get(list), WORD_STARTS.get(list + 1)) else { return };
     let mut named = false;
-    // Compared without the bit of case; what agrees is then compared in full.
     let head = match rest.first_chunk() {
         Some(head) => u64::from_le_bytes(*head),
         None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
     };
-    for Word { head: wanted, text: known, known: what } in
-        WORDS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default()
-    {
-        let compared = low_bits(known.len() * 8);
-        if (head ^ wanted) & compared & !0x2020_2020_2020_2020 != 0
-            || !rest.get(..known.len()).is_some_and(|text| text.eq_ignore_ascii_case(known.as_bytes()))
+    for number in WORD_LISTS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
+        let Some(Word { head: wanted, mask, text: known, known: what }) = WORDS.get(usize::from(*number))
+        else {
+            return;
+        };
+        let beyond = known.as_bytes().get(8..).unwrap_or_default();
+        if (head ^ wanted) & mask != 0
+            || !rest
+                .get(known.len() - beyond.len()..known.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(beyond))
         {
             continue;
         }
@@ -223,8 +235,11 @@ pub(crate) fn service_rule(
         program::run(ops, text, start)
             .is_some_and(|stop| stop == end || !text.at(stop).is_some_and(|byte| in_set(*edge, byte)))
     };
+    let any = ANY_RUN.iter().filter(|AnyRun { offset, set, .. }| {
+        text.bytes.get(start + offset).is_none_or(|byte| in_set(*set, *byte))
+    });
     // The rule for all services is the last row: those with a form of their own come first.
-    named.iter().chain(&ANY_RUN).copied().filter(fits).min()
+    named.iter().chain(any.map(|any| &any.rule)).copied().filter(fits).min()
 }
 
 /// Whether a keyword near the random run makes it a secret.

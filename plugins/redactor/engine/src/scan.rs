@@ -171,12 +171,31 @@ impl Scan<'_, '_> {
     /// Finds the anchors: one bit a position, and a comparison where it is set.
     fn anchors(&mut self) {
         let bytes = self.text.bytes;
+        let from = self.blocks();
+        self.last_positions(from);
+        if !self.text.closed() {
+            self.pending = self.pending.min(half_anchor(bytes));
+        }
+    }
+
+    /// The positions that have a whole block; says how many. Sixteen a turn: a turn costs the sandbox a look at its fuel
+    /// and its deadline, and so does a call. Apart from what runs for a gram, so that the loop needs few registers.
+    #[inline(never)]
+    fn blocks(&mut self) -> usize {
+        let mut rest = self.text.bytes;
         let mut from = 0;
-        // Sixteen positions a turn: a turn costs the sandbox a look at its fuel and its deadline.
-        while let Some(block) = bytes.get(from..).and_then(|rest| rest.first_chunk()) {
+        while let Some((block, _)) = rest.split_first_chunk() {
             self.positions(block, from);
+            rest = &rest[GRAM_POSITIONS..];
             from += GRAM_POSITIONS;
         }
+        from
+    }
+
+    /// The positions that have no whole block after them: zeros follow the text.
+    #[inline(never)]
+    fn last_positions(&mut self, mut from: usize) {
+        let bytes = self.text.bytes;
         while from < bytes.len() {
             let mut block = [0; GRAM_BLOCK_BYTES];
             let rest = &bytes[from..bytes.len().min(from + GRAM_BLOCK_BYTES)];
@@ -184,12 +203,9 @@ impl Scan<'_, '_> {
             self.positions(&block, from);
             from += GRAM_POSITIONS;
         }
-        if !self.text.closed() {
-            self.pending = self.pending.min(half_anchor(bytes));
-        }
     }
 
-    #[inline]
+    #[inline(never)]
     fn positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], from: usize) {
         macro_rules! groups {
             ($($at:literal)*) => {
@@ -198,8 +214,8 @@ impl Scan<'_, '_> {
                 })*
             };
         }
-        const { assert!(GRAM_POSITIONS == 16 && GRAM_GROUP == 4) };
-        groups!(0 4 8 12);
+        const { assert!(GRAM_POSITIONS == 64 && GRAM_GROUP == 4) };
+        groups!(0 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60);
     }
 
     #[inline(never)]
@@ -525,7 +541,7 @@ pub(crate) fn extend(text: &Text<'_>, at: usize, tail: Tail) -> usize {
 }
 
 /// Positions that one turn of the search for anchors looks at.
-const GRAM_POSITIONS: usize = 16;
+const GRAM_POSITIONS: usize = 64;
 /// The bytes they need: a gram is read with the byte after it.
 const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 3;
 
