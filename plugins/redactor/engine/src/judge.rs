@@ -5,7 +5,7 @@ use crate::decode;
 use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
-use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
+use crate::runs::{self, Context, RUN_BYTES_MIN, is_run_byte};
 use crate::sample::{made_up, says_example};
 use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, scan};
 use crate::stream::HOLD_BYTES_MAX;
@@ -181,10 +181,27 @@ impl Scan<'_, '_> {
         if from != whole_from {
             context.keyword_gap = context.keyword_gap.or(Some(1));
         }
+        // Most have no word near them.
+        let named = self.switches.strict || context.names_something() || runs::may_be_known(self.text, from);
+        named && self.named(held_from, (from, to), (random, uuid), &context)
+    }
+
+    /// The same for a run that looks random, or is a UUID, and has words near it. Apart from those that have none, so
+    /// that what they need is little.
+    #[inline(never)]
+    fn named(
+        &mut self,
+        held_from: usize,
+        (from, to): (usize, usize),
+        (random, uuid): (bool, bool),
+        context: &Context,
+    ) -> bool {
+        let bytes = self.text.bytes;
+        let value = &bytes[from..to];
         let gap = context.keyword_gap.map_or(0, |gap| gap.min(from));
-        let says = (random || !uuid) && runs::keyword_says_so(value, &context, &bytes[from - gap..from]);
+        let says = (random || !uuid) && runs::keyword_says_so(value, context, &bytes[from - gap..from]);
         let rule =
-            runs::service_rule(self.text, from, to, &context, |rule| self.switches.runs(usize::from(rule)))
+            runs::service_rule(self.text, from, to, context, |rule| self.switches.runs(usize::from(rule)))
                 .or_else(|| says.then(|| builtin(Builtin::NearKeyword)).flatten())
                 .or_else(|| {
                     (self.switches.strict && is_very_random(value))
@@ -376,23 +393,39 @@ const CHAR_BYTES_MAX: usize = 4;
 const PAIR_DIGITS_MIN: usize = 6;
 
 /// Where the token begins in a run that its name is glued to: `collect2TOKEN-123e4567-…`.
+#[inline]
 fn glued(bytes: &[u8], start: usize, end: usize, first: &Kinds) -> usize {
-    const GLUE: &[&[u8]] = &[b"token", b"secret", b"key", b"access", b"private", b"password"];
     let head = &bytes[start..end.min(start + GLUE_BYTES_MAX)];
     // Hex and most other runs have no punctuation at all.
-    let mut marks = !first.alnum() & low_bits(head.len());
+    let marks = !first.alnum() & low_bits(head.len());
+    if marks == 0 { start } else { start + glued_bytes(head, marks) }
+}
+
+/// How much of the beginning of a run that has marks in it is its name.
+#[inline(never)]
+fn glued_bytes(head: &[u8], mut marks: u64) -> usize {
     while marks != 0 {
         let at = 63 - marks.leading_zeros() as usize;
         marks &= low_bits(at);
-        let ends = |word: &&[u8]| {
-            let from = at.checked_sub(word.len());
-            from.and_then(|from| head.get(from..at)).is_some_and(|name| name.eq_ignore_ascii_case(word))
+        // One letter says which it would be.
+        let word: &[u8] = match at.checked_sub(1).map(|before| head[before] | 0x20) {
+            Some(b'n') => b"token",
+            Some(b't') => b"secret",
+            Some(b'y') => b"key",
+            Some(b's') => b"access",
+            Some(b'e') => b"private",
+            Some(b'd') => b"password",
+            _ => continue,
         };
-        if b"-_=.".contains(&head[at]) && GLUE.iter().any(ends) {
-            return start + at + 1;
+        let ends = at
+            .checked_sub(word.len())
+            .and_then(|from| head.get(from..at))
+            .is_some_and(|name| name.eq_ignore_ascii_case(word));
+        if b"-_=.".contains(&head[at]) && ends {
+            return at + 1;
         }
     }
-    start
+    0
 }
 
 /// How far into a run its name may reach.

@@ -58,6 +58,7 @@ pub(crate) struct Context {
 /// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
 /// its first letters may begin one that is known.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline(never)]
 pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let bytes = text.bytes;
     let Words { digits, lowers, uppers, newlines, backslashes } = classes::before!(words, bytes, start);
@@ -115,6 +116,11 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
 }
 
 impl Context {
+    /// Whether a word says what the run may be, rather than what it is not.
+    pub fn names_something(&self) -> bool {
+        self.keyword_gap.is_some() || !self.rules.is_empty()
+    }
+
     /// Whether any word of the window is known.
     fn says_anything(&self) -> bool {
         let Context { keyword_gap, hash, rules, named_until, public_at, void_until } = self;
@@ -207,6 +213,19 @@ pub(crate) fn is_uuid(value: &[u8]) -> bool {
 /// what else the run is.
 const GENERAL_RULE: &str = "service-token";
 
+/// The rules for which a run needs no name before it, as far as one byte tells.
+fn known_by_form(text: &Text<'_>, start: usize) -> impl Iterator<Item = u16> {
+    let fits =
+        move |any: &&AnyRun| text.bytes.get(start + any.offset).is_none_or(|byte| in_set(any.set, *byte));
+    ANY_RUN.iter().filter(fits).map(|any| any.rule)
+}
+
+/// Whether one of those may fit the run that begins here.
+#[inline]
+pub(crate) fn may_be_known(text: &Text<'_>, start: usize) -> bool {
+    known_by_form(text, start).next().is_some()
+}
+
 /// The rule of a service that this run satisfies.
 pub(crate) fn service_rule(
     text: &Text<'_>,
@@ -235,11 +254,8 @@ pub(crate) fn service_rule(
         program::run(ops, text, start)
             .is_some_and(|stop| stop == end || !text.at(stop).is_some_and(|byte| in_set(*edge, byte)))
     };
-    let any = ANY_RUN.iter().filter(|AnyRun { offset, set, .. }| {
-        text.bytes.get(start + offset).is_none_or(|byte| in_set(*set, *byte))
-    });
     // The rule for all services is the last row: those with a form of their own come first.
-    named.iter().chain(any.map(|any| &any.rule)).copied().filter(fits).min()
+    named.iter().copied().chain(known_by_form(text, start)).filter(fits).min()
 }
 
 /// Whether a keyword near the random run makes it a secret.

@@ -234,8 +234,7 @@ impl Scan<'_, '_> {
     #[inline]
     fn probe(&mut self, gram: u32, at: usize) {
         let bytes = self.text.bytes;
-        let product = gram.wrapping_mul(GRAM_FACTOR);
-        let hash = (8 * (product >> 18) + (product >> 13 & 31)) as usize;
+        let hash = (8 * (gram.wrapping_mul(GRAM_FACTOR) >> 18) + (gram & 31)) as usize;
         let word = FLAGS.get(hash >> 6 << 3..).and_then(|rest| rest.first_chunk());
         let (word, below) = (word.map_or(0, |word| u64::from_le_bytes(*word)), (1u64 << (hash & 63)) - 1);
         let bucket = usize::from(RANKS[hash >> 6]) + (word & below).count_ones() as usize;
@@ -546,23 +545,24 @@ const GRAM_POSITIONS: usize = 64;
 const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 3;
 
 /// The lowest bit says whether one of the positions of a group begins a gram that an anchor has. Written so that each
-/// position is a load, a product, a load and a shift, and that a group needs no more registers than there are.
+/// position is a load, a product, a load and two shifts, and that a group needs no more registers than there are.
 #[inline]
 fn flagged(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u32 {
     let flag = |k: usize| flag_of(block.get(at + k..).and_then(|rest| rest.first_chunk()));
     flag(0) | flag(1) | flag(2) | flag(3)
 }
 
-/// The lowest bit is that of the gram in the lower three bytes: the factor shifts the fourth out.
-/// `build/grams.rs` has the same product.
+/// The lowest bit is that of the gram in the lower three bytes: the factor shifts the fourth out, and a shift looks at
+/// no more than five bits of the first. `build/grams.rs` has the same hash.
 #[inline]
 fn flag_of(four: Option<&[u8; 4]>) -> u32 {
-    let product = four.map_or(0, |four| u32::from_le_bytes(*four)).wrapping_mul(GRAM_FACTOR);
-    let window = FLAGS.get((product >> 18) as usize..).and_then(|rest| rest.first_chunk());
-    window.map_or(0, |window| u32::from_le_bytes(*window)) >> (product >> 13 & 31)
+    let four = four.map_or(0, |four| u32::from_le_bytes(*four));
+    let place = (four.wrapping_mul(GRAM_FACTOR) >> 18) as usize;
+    let window = FLAGS.get(place..).and_then(|rest| rest.first_chunk());
+    window.map_or(0, |window| u32::from_le_bytes(*window)).wrapping_shr(four)
 }
 
-const GRAM_FACTOR: u32 = 0x2341_3d00;
+const GRAM_FACTOR: u32 = 0xa13f_0500;
 
 /// Positions that are tested together.
 const GRAM_GROUP: usize = 4;

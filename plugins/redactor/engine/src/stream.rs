@@ -85,9 +85,13 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
 fn key_context(key: &str) -> Vec<u8> {
     let fits = !key.is_empty()
         && key.len() <= 64
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        && !NEUTRAL_KEYS.contains(&key);
     if fits { format!("\"{key}\": ").into_bytes() } else { Vec::new() }
 }
+
+/// Keys that say nothing of what stands under them, though most text does: it need not be copied behind its key.
+const NEUTRAL_KEYS: &[&str] = &["content", "text", "arguments", "input", "output"];
 
 /// What was open at the end of the last piece, in this one.
 struct Resumed {
@@ -237,4 +241,33 @@ fn spans(stretches: &[Stretch], base: usize, to: usize) -> Vec<Finding> {
         })
         .filter(|f| f.end > f.start)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{ANCHORS, RULES, WORDS};
+
+    /// Nothing that is looked for begins in it or before it.
+    #[test]
+    fn a_neutral_key_changes_no_finding() {
+        for key in NEUTRAL_KEYS {
+            let context = format!("\"{key}\": ");
+            assert!(ANCHORS.iter().all(|anchor| !context.contains(&anchor.text.to_ascii_lowercase())));
+            assert!(ANCHORS.iter().all(|anchor| !anchor.text.starts_with([' ', '"'])), "{key}");
+            assert!(WORDS.iter().all(|word| !key.contains(word.text)), "{key}");
+            assert!(RULES.iter().flat_map(|rule| rule.near).all(|word| !context.contains(word)), "{key}");
+        }
+        let context = b"\"content\": ";
+        for text in
+            ["hunter22hunter22", "Zk3p9Qw1xL8mN2vB7tR4yU6iO5pA1sD", "=9aKd02mXz81Lq", "://a:b3kd9x@h", "é"]
+        {
+            let joined = [context, text.as_bytes()].concat();
+            let piece = |content| Piece { content, last: true, ..Piece::default() };
+            let alone = scan_piece(&piece(text.as_bytes()), &Switches::default()).findings;
+            let behind = scan_piece(&piece(&joined), &Switches::default()).findings;
+            let moved = behind.iter().map(|f| (f.start - context.len(), f.end - context.len(), f.rule));
+            assert!(alone.iter().map(|f| (f.start, f.end, f.rule)).eq(moved), "{text}");
+        }
+    }
 }
