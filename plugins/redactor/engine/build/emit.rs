@@ -30,6 +30,14 @@ const MATCHERS: &[(&str, &str)] = &[
 /// Tests that are written in Rust, by their name in the table.
 const CHECKS: &[(&str, &str)] = &[("", "None"), ("crc32-base62", "Crc32Base62")];
 
+/// Shortest prefix by which one provider is known.
+const SOLE_BYTES_MIN: usize = 4;
+
+/// Whether the row's anchors begin tokens of one form, and of nobody else.
+fn is_sole(row: &Row) -> bool {
+    row.matcher.is_empty() && row.lead.is_empty() && row.near.is_empty() && row.left != "any" && !row.shared
+}
+
 struct Writer {
     sets: Vec<Set>,
     code: String,
@@ -195,9 +203,12 @@ impl Writer {
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
             };
             let word = rules.iter().all(begins);
+            let sole = *exact && text.len() >= SOLE_BYTES_MIN && rules.iter().all(|rule| is_sole(&rows[*rule]));
+            let lengths = rules.iter().map(|rule| nodes[*rule].as_ref().map_or(0, pattern::least));
+            let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(
                 code,
-                "    Anchor {{ text: {text:?}, exact: {exact}, word: {word}, rules: &{rules:?} }},"
+                "    Anchor {{ text: {text:?}, exact: {exact}, word: {word}, least: {least}, rules: &{rules:?} }},"
             );
         }
         // One bucket a bit, in the order of the bits. Grams with one hash share it.

@@ -272,6 +272,16 @@ pub fn last(node: &Node) -> Set {
     }
 }
 
+/// How long a match of the node is at least.
+pub fn least(node: &Node) -> usize {
+    match node {
+        Node::Set(_) => 1,
+        Node::Rep(inner, min, _) => least(inner) * usize::from(*min),
+        Node::Alt(all) => all.iter().map(least).min().unwrap_or_default(),
+        Node::Seq(all) => all.iter().map(least).sum(),
+    }
+}
+
 fn check(node: &Node) -> Result<(), String> {
     match node {
         Node::Set(_) => Ok(()),
