@@ -203,7 +203,8 @@ impl Writer {
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
             };
             let word = rules.iter().all(begins);
-            let sole = *exact && text.len() >= SOLE_BYTES_MIN && rules.iter().all(|rule| is_sole(&rows[*rule]));
+            let sole =
+                *exact && text.len() >= SOLE_BYTES_MIN && rules.iter().all(|rule| is_sole(&rows[*rule]));
             let lengths = rules.iter().map(|rule| nodes[*rule].as_ref().map_or(0, pattern::least));
             let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use crate::names::{HARMLESS, QUALIFIERS, TAILS};
 use crate::rules::Builtin;
-use crate::sample::{cut_short, is_odd_hex};
+use crate::sample::{cut_short, is_odd_hex, says_wrong};
 use crate::text::Text;
 use crate::value::{Setting, VALUE_BYTES_MIN, is_secret, may_be_secret};
 
@@ -284,7 +284,7 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     // A password may be anything, a secret may be weak; a key or a token that counts up is a sample.
     if (matches!(kind, Builtin::Key | Builtin::Token) && crate::random::is_sample(bytes))
         || (!password && crate::random::is_alphabet(bytes))
-        || (!password && !value.open && (cut_short(bytes) || is_odd_hex(bytes)))
+        || (!password && !value.open && (cut_short(bytes) || is_odd_hex(bytes) || says_wrong(bytes)))
     {
         return Outcome::Nothing;
     }

@@ -6,7 +6,7 @@ use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, RUN_BYTES_MIN, is_run_byte};
-use crate::sample::{cut_short, is_odd_hex, made_up, says_example};
+use crate::sample::{cut_short, is_odd_hex, made_up, says_example, says_wrong};
 use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, scan};
 use crate::stream::HOLD_BYTES_MAX;
 use crate::text::{SIGHT_BYTES, Text};
@@ -188,12 +188,13 @@ impl Scan<'_, '_> {
         let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
         // As above: what decides about a long run stands in its beginning.
         let value = &value[..value.len().min(random::LOOK_BYTES_MAX)];
-        if says_example(value) || (Some(rule) == builtin(Builtin::NearKeyword) && made_up(value)) {
+        let near = Some(rule) == builtin(Builtin::NearKeyword);
+        if says_example(value) || says_wrong(value) || (near && made_up(value)) {
             return false;
         }
         let whole = &bytes[whole_from..to];
         if whole.len() < runs::LONG_BYTES && Some(rule) != builtin(Builtin::Entropy) {
-            let odd = Some(rule) == builtin(Builtin::NearKeyword) && is_odd_hex(&bytes[from..to]);
+            let odd = near && is_odd_hex(&bytes[from..to]);
             if odd || cut_short(whole) {
                 return false;
             }

@@ -18,9 +18,21 @@ pub(crate) fn is_documented(value: &[u8], hashes: &[u64]) -> bool {
     !hashes.is_empty() && hashes.contains(&hash(value))
 }
 
+/// Words by which a part of a token says that it is made to be refused.
+const WRONG: &[&str] = &[
+    "bogus", "dummy", "extra", "fake", "invalid", "mock", "nope", "notreal", "short", "toolong", "tooshort",
+    "wrong",
+];
+
+/// Whether a whole part of the value is such a word.
+pub(crate) fn says_wrong(value: &[u8]) -> bool {
+    let is_wrong = |part: &[u8]| WRONG.iter().any(|word| part.eq_ignore_ascii_case(word.as_bytes()));
+    value.split(|byte| !byte.is_ascii_alphanumeric()).any(is_wrong)
+}
+
 /// A token of a known form that is visibly made up (`ghp_xxxxxxxx…`, `sk_live_abcdefghij…`, `…EXAMPLE`).
 pub(crate) fn made_up(value: &[u8]) -> bool {
-    if random::is_sample(value) || says_example(value) {
+    if random::is_sample(value) || says_example(value) || says_wrong(value) {
         return true;
     }
     let tail = &value[value.len() / 3..];
@@ -70,6 +82,12 @@ mod tests {
         assert!(!cut_short(body.as_bytes()));
         // Many providers have tokens that begin so.
         assert!(!cut_short(b"secret_A1b2C3"));
+    }
+
+    #[test]
+    fn a_part_of_a_token_may_say_that_it_is_wrong() {
+        assert!(says_wrong(b"tok_0f9d8c7b6a5f4e3d_Extra"));
+        assert!(!says_wrong(b"tok_0f9d8c7b6a5f4e3dextra"));
     }
 
     #[test]
