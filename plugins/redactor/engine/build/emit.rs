@@ -14,6 +14,7 @@ const MATCHERS: &[(&str, &str)] = &[
     ("assign-secret", "Secret"),
     ("assign-key", "Key"),
     ("assign-token", "Token"),
+    ("assign-id", "Id"),
     ("url-userinfo", "Userinfo"),
     ("bearer", "Bearer"),
     ("basic", "Basic"),

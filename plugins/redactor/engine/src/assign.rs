@@ -255,8 +255,16 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     // What is no secret under the strongest name is none under any.
     let most = Setting { strong: true, quoted: true, plain: true, password };
     let bytes = text.slice(value.start, value.end);
-    if bytes.len() < VALUE_BYTES_MIN || !may_be_secret(bytes, most) {
+    if bytes.len() < VALUE_BYTES_MIN || !(kind == Builtin::Id || may_be_secret(bytes, most)) {
         return Outcome::Nothing;
+    }
+    if kind == Builtin::Id {
+        let found = name.separated()
+            && name.tail.is_empty()
+            && is_client_id(bytes, value)
+            && !place.drawn
+            && !place.element;
+        return if found { value.found(false) } else { Outcome::Nothing };
     }
     let strong = match strength(text, name, kind) {
         Some(strong) => strong,
@@ -290,7 +298,7 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     {
         return Outcome::Nothing;
     }
-    Outcome::Found(Found { start: value.start, end: value.end, open: value.open, strong: setting.strong })
+    value.found(setting.strong)
 }
 
 /// Whether signs are few in it: a version (`2.10.1-2+b1`) has more than a token.
@@ -309,6 +317,25 @@ struct Value {
     quoted: bool,
     open: bool,
 }
+
+impl Value {
+    fn found(&self, strong: bool) -> Outcome {
+        Outcome::Found(Found { start: self.start, end: self.end, open: self.open, strong })
+    }
+}
+
+/// What services hand out as the id of a client: drawn, or a long number.
+fn is_client_id(bytes: &[u8], value: &Value) -> bool {
+    let number = bytes.iter().all(u8::is_ascii_digit) && CLIENT_DIGITS.contains(&bytes.len());
+    let setting = Setting { strong: false, quoted: value.quoted, plain: false, password: false };
+    let drawn = || bytes.len() >= CLIENT_BYTES_MIN && crate::random::is_random(bytes) && is_dense(bytes);
+    !crate::random::is_sample(bytes) && (number || (drawn() && is_secret(bytes, setting)))
+}
+
+/// Ids of clients that are numbers have so many digits; times and phone numbers have fewer.
+const CLIENT_DIGITS: std::ops::RangeInclusive<usize> = 15..=20;
+/// Shortest id of a client that is no number.
+const CLIENT_BYTES_MIN: usize = 12;
 
 /// The value at `at`: between quotes (escaped or not), or up to what ends a bare word.
 fn value(text: &Text<'_>, mut at: usize, plain: bool) -> Value {

@@ -53,6 +53,7 @@ pub(crate) enum Builtin {
     Secret,
     Key,
     Token,
+    Id,
     Userinfo,
     Bearer,
     Basic,
