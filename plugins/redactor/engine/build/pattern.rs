@@ -272,6 +272,18 @@ pub fn last(node: &Node) -> Set {
     }
 }
 
+/// The one text that the node matches, where there is one.
+fn literal(node: &Node) -> Option<Vec<u8>> {
+    match node {
+        Node::Set(set) => {
+            let mut bytes = (0..=255u8).filter(|byte| set[usize::from(*byte)]);
+            bytes.next().filter(|_| bytes.next().is_none()).map(|byte| vec![byte])
+        }
+        Node::Seq(all) => Some(all.iter().map(literal).collect::<Option<Vec<_>>>()?.concat()),
+        _ => None,
+    }
+}
+
 /// How long a match of the node is at least.
 pub fn least(node: &Node) -> usize {
     match node {
@@ -286,7 +298,18 @@ fn check(node: &Node) -> Result<(), String> {
     match node {
         Node::Set(_) => Ok(()),
         Node::Rep(inner, _, _) => check(inner),
-        Node::Alt(all) => all.iter().try_for_each(check),
+        Node::Alt(all) => {
+            all.iter().try_for_each(check)?;
+            let texts: Vec<Option<Vec<u8>>> = all.iter().map(literal).collect();
+            for (index, text) in texts.iter().enumerate() {
+                let Some(text) = text else { continue };
+                if let Some(later) = texts[index + 1..].iter().flatten().find(|later| later.starts_with(text)) {
+                    let (text, later) = (String::from_utf8_lossy(text), String::from_utf8_lossy(later));
+                    return Err(format!("`{text}` stands before `{later}`, which is never tried then"));
+                }
+            }
+            Ok(())
+        }
         Node::Seq(all) => {
             all.iter().try_for_each(check)?;
             for (index, node) in all.iter().enumerate() {
