@@ -226,10 +226,11 @@ fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
     }
     let bytes = text.slice(start, end);
     let shape = crate::random::shape(bytes);
+    let of_three = shape.digits.min(shape.lowers).min(shape.uppers) >= 2 && shape.distinct >= 10;
+    let of_two = shape.others == 0 && shape.digits >= 4 && shape.distinct >= 8;
     let drawn = bytes.len() >= PROSE_BYTES_MIN
         && shape.breaks * 100 >= shape.len * 30
-        && shape.distinct >= 10
-        && shape.digits.min(shape.lowers).min(shape.uppers) >= 2
+        && (of_three || of_two)
         && crate::random::is_random(bytes)
         && !crate::random::is_sample(bytes);
     if open || !drawn || name_says_no(text, name) {
