@@ -303,7 +303,8 @@ fn check(node: &Node) -> Result<(), String> {
             let texts: Vec<Option<Vec<u8>>> = all.iter().map(literal).collect();
             for (index, text) in texts.iter().enumerate() {
                 let Some(text) = text else { continue };
-                if let Some(later) = texts[index + 1..].iter().flatten().find(|later| later.starts_with(text)) {
+                if let Some(later) = texts[index + 1..].iter().flatten().find(|later| later.starts_with(text))
+                {
                     let (text, later) = (String::from_utf8_lossy(text), String::from_utf8_lossy(later));
                     return Err(format!("`{text}` stands before `{later}`, which is never tried then"));
                 }

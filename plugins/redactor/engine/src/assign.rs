@@ -256,7 +256,8 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     // What is no secret under the strongest name is none under any.
     let most = Setting { strong: true, quoted: true, plain: true, password };
     let bytes = text.slice(value.start, value.end);
-    if bytes.len() < VALUE_BYTES_MIN || !(kind == Builtin::Id || may_be_secret(bytes, most)) {
+    let number = is_long_number(bytes);
+    if bytes.len() < VALUE_BYTES_MIN || !(number || kind == Builtin::Id || may_be_secret(bytes, most)) {
         return Outcome::Nothing;
     }
     if kind == Builtin::Id {
@@ -272,6 +273,11 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
         None if glued(text, name, kind, bytes) => false,
         None => return Outcome::Nothing,
     };
+    // `asana_token: 1203…`: some services number their clients.
+    let named = matches!(kind, Builtin::Token | Builtin::Secret) && !name.before.is_empty();
+    if number && (named || (strong && !password)) && !place.drawn {
+        return value.found(false);
+    }
     let environment = name_is_upper(text, name) && place.tight;
     let setting = Setting {
         strong: strong || environment,
@@ -327,10 +333,17 @@ impl Value {
 
 /// What services hand out as the id of a client: drawn, or a long number.
 fn is_client_id(bytes: &[u8], value: &Value) -> bool {
-    let number = bytes.iter().all(u8::is_ascii_digit) && CLIENT_DIGITS.contains(&bytes.len());
     let setting = Setting { strong: false, quoted: value.quoted, plain: false, password: false };
     let drawn = || bytes.len() >= CLIENT_BYTES_MIN && crate::random::is_random(bytes) && is_dense(bytes);
-    !crate::random::is_sample(bytes) && (number || (drawn() && is_secret(bytes, setting)))
+    is_long_number(bytes) || (!crate::random::is_sample(bytes) && drawn() && is_secret(bytes, setting))
+}
+
+/// A number that is no time, count or size, nor counts up.
+fn is_long_number(bytes: &[u8]) -> bool {
+    CLIENT_DIGITS.contains(&bytes.len())
+        && bytes.iter().all(u8::is_ascii_digit)
+        && !crate::random::is_sample(bytes)
+        && !crate::random::is_filler(bytes)
 }
 
 /// Ids of clients that are numbers have so many digits; times and phone numbers have fewer.

@@ -117,8 +117,9 @@ fn looks_secret(value: &[u8], setting: Setting) -> bool {
     if shape.others == 0 && shape.digits >= 2 && shape.breaks >= 4 && value.len() >= 12 {
         return true;
     }
-    // Nor are letters that nobody could say, with a digit among them.
-    if shape.others == 0 && shape.digits >= 1 && value.len() >= UNREADABLE_BYTES_MIN && wordlike(value) == 0 {
+    // Nor are letters that nobody could say, with a digit among them or in both cases.
+    let mixed = shape.digits >= 1 || (shape.lowers.min(shape.uppers) >= 4 && shape.breaks >= 4);
+    if shape.others == 0 && mixed && value.len() >= UNREADABLE_BYTES_MIN && wordlike(value) == 0 {
         return true;
     }
     let alnum = shape.digits + shape.lowers + shape.uppers;
