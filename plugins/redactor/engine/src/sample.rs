@@ -44,13 +44,15 @@ pub(crate) fn made_up(value: &[u8]) -> bool {
     tail.len() >= 8 && distinct <= 3
 }
 
-/// Whether a value begins like the tokens of one provider, and of no other, but ends before the shortest of them does.
-/// Longer ones may be of a form that is not known yet.
+/// Whether a value begins like the tokens of one provider, and of no other, but ends before the shortest of them does,
+/// or has a sign before that which no token has. Longer ones may be of a form that is not known yet.
 pub(crate) fn cut_short(value: &[u8]) -> bool {
-    (2..=value.len().min(PREFIX_BYTES_MAX)).any(|len| {
-        let wanted = (&value[..len], true);
+    let sign = value.iter().position(|byte| b"!#&(),;<>? ".contains(byte));
+    let token = &value[..sign.unwrap_or(value.len())];
+    (2..=token.len().min(PREFIX_BYTES_MAX)).any(|len| {
+        let wanted = (&token[..len], true);
         let found = ANCHORS.binary_search_by(|anchor| (anchor.text.as_bytes(), anchor.exact).cmp(&wanted));
-        found.ok().and_then(|at| ANCHORS.get(at)).is_some_and(|anchor| value.len() < anchor.least)
+        found.ok().and_then(|at| ANCHORS.get(at)).is_some_and(|anchor| token.len() < anchor.least)
     })
 }
 
@@ -80,6 +82,7 @@ mod tests {
         assert!(!cut_short(format!("ghp_{body}_more").as_bytes()));
         assert!(cut_short(format!("ghp_{}", &body[1..]).as_bytes()));
         assert!(!cut_short(body.as_bytes()));
+        assert!(cut_short(format!("ghp_{}!{}", &body[..30], &body[31..]).as_bytes()));
         // Many providers have tokens that begin so.
         assert!(!cut_short(b"secret_A1b2C3"));
     }
