@@ -206,7 +206,11 @@ impl Writer {
             let word = rules.iter().all(begins);
             let sole =
                 *exact && text.len() >= SOLE_BYTES_MIN && rules.iter().all(|rule| is_sole(&rows[*rule]));
-            let lengths = rules.iter().map(|rule| nodes[*rule].as_ref().map_or(0, pattern::least));
+            let lengths = rules.iter().filter_map(|rule| {
+                nodes[*rule]
+                    .as_ref()
+                    .and_then(|node| pattern::least(std::slice::from_ref(node), text.as_bytes()))
+            });
             let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(
                 code,

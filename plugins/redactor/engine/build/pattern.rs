@@ -284,13 +284,27 @@ fn literal(node: &Node) -> Option<Vec<u8>> {
     }
 }
 
-/// How long a match of the node is at least.
-pub fn least(node: &Node) -> usize {
+/// How long a match of these nodes, one after the other, is at least if it begins with the prefix.
+pub fn least(nodes: &[Node], prefix: &[u8]) -> Option<usize> {
+    let Some((node, rest)) = nodes.split_first() else { return prefix.is_empty().then_some(0) };
+    let then = |front: &[Node]| least(&[front, rest].concat(), prefix);
     match node {
-        Node::Set(_) => 1,
-        Node::Rep(inner, min, _) => least(inner) * usize::from(*min),
-        Node::Alt(all) => all.iter().map(least).min().unwrap_or_default(),
-        Node::Seq(all) => all.iter().map(least).sum(),
+        Node::Set(set) => {
+            let fits = prefix.first().is_none_or(|byte| set[usize::from(*byte)]);
+            fits.then_some(1 + least(rest, prefix.get(1..).unwrap_or_default())?)
+        }
+        Node::Seq(all) => then(all),
+        Node::Alt(all) => all.iter().filter_map(|branch| then(std::slice::from_ref(branch))).min(),
+        Node::Rep(inner, min, _) if prefix.is_empty() => {
+            Some(least(std::slice::from_ref(inner), prefix)? * usize::from(*min) + least(rest, prefix)?)
+        }
+        Node::Rep(_, _, 0) => least(rest, prefix),
+        Node::Rep(inner, min, max) => {
+            let again = Node::Rep(inner.clone(), min.saturating_sub(1), max - 1);
+            let taken = then(&[inner.as_ref().clone(), again]);
+            let left = if *min == 0 { least(rest, prefix) } else { None };
+            taken.into_iter().chain(left).min()
+        }
     }
 }
 
