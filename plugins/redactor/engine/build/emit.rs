@@ -14,6 +14,7 @@ const MATCHERS: &[(&str, &str)] = &[
     ("assign-secret", "Secret"),
     ("assign-key", "Key"),
     ("assign-token", "Token"),
+    ("assign-id", "Id"),
     ("url-userinfo", "Userinfo"),
     ("bearer", "Bearer"),
     ("basic", "Basic"),
@@ -32,6 +33,14 @@ const CHECKS: &[(&str, &str)] = &[("", "None"), ("crc32-base62", "Crc32Base62")]
 
 /// How far into a run the byte may stand that tells most about it.
 const LOOK_BYTES: usize = 40;
+
+/// Shortest prefix by which one provider is known.
+const SOLE_BYTES_MIN: usize = 4;
+
+/// Whether the row's anchors begin tokens of one form, and of nobody else.
+fn is_sole(row: &Row) -> bool {
+    row.matcher.is_empty() && row.lead.is_empty() && row.near.is_empty() && row.left != "any" && !row.shared
+}
 
 struct Writer {
     sets: Vec<Set>,
@@ -198,9 +207,17 @@ impl Writer {
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
             };
             let word = rules.iter().all(begins);
+            let sole =
+                *exact && text.len() >= SOLE_BYTES_MIN && rules.iter().all(|rule| is_sole(&rows[*rule]));
+            let lengths = rules.iter().filter_map(|rule| {
+                nodes[*rule]
+                    .as_ref()
+                    .and_then(|node| pattern::least(std::slice::from_ref(node), text.as_bytes()))
+            });
+            let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(
                 code,
-                "    Anchor {{ text: {text:?}, exact: {exact}, word: {word}, rules: &{rules:?} }},"
+                "    Anchor {{ text: {text:?}, exact: {exact}, word: {word}, least: {least}, rules: &{rules:?} }},"
             );
         }
         // One bucket a bit, in the order of the bits. Grams with one hash share it.

@@ -272,11 +272,59 @@ pub fn last(node: &Node) -> Set {
     }
 }
 
+/// The one text that the node matches, where there is one.
+fn literal(node: &Node) -> Option<Vec<u8>> {
+    match node {
+        Node::Set(set) => {
+            let mut bytes = (0..=255u8).filter(|byte| set[usize::from(*byte)]);
+            bytes.next().filter(|_| bytes.next().is_none()).map(|byte| vec![byte])
+        }
+        Node::Seq(all) => Some(all.iter().map(literal).collect::<Option<Vec<_>>>()?.concat()),
+        _ => None,
+    }
+}
+
+/// How long a match of these nodes, one after the other, is at least if it begins with the prefix.
+pub fn least(nodes: &[Node], prefix: &[u8]) -> Option<usize> {
+    let Some((node, rest)) = nodes.split_first() else { return prefix.is_empty().then_some(0) };
+    let then = |front: &[Node]| least(&[front, rest].concat(), prefix);
+    match node {
+        Node::Set(set) => {
+            let fits = prefix.first().is_none_or(|byte| set[usize::from(*byte)]);
+            fits.then_some(1 + least(rest, prefix.get(1..).unwrap_or_default())?)
+        }
+        Node::Seq(all) => then(all),
+        Node::Alt(all) => all.iter().filter_map(|branch| then(std::slice::from_ref(branch))).min(),
+        Node::Rep(inner, min, _) if prefix.is_empty() => {
+            Some(least(std::slice::from_ref(inner), prefix)? * usize::from(*min) + least(rest, prefix)?)
+        }
+        Node::Rep(_, _, 0) => least(rest, prefix),
+        Node::Rep(inner, min, max) => {
+            let again = Node::Rep(inner.clone(), min.saturating_sub(1), max - 1);
+            let taken = then(&[inner.as_ref().clone(), again]);
+            let left = if *min == 0 { least(rest, prefix) } else { None };
+            taken.into_iter().chain(left).min()
+        }
+    }
+}
+
 fn check(node: &Node) -> Result<(), String> {
     match node {
         Node::Set(_) => Ok(()),
         Node::Rep(inner, _, _) => check(inner),
-        Node::Alt(all) => all.iter().try_for_each(check),
+        Node::Alt(all) => {
+            all.iter().try_for_each(check)?;
+            let texts: Vec<Option<Vec<u8>>> = all.iter().map(literal).collect();
+            for (index, text) in texts.iter().enumerate() {
+                let Some(text) = text else { continue };
+                if let Some(later) = texts[index + 1..].iter().flatten().find(|later| later.starts_with(text))
+                {
+                    let (text, later) = (String::from_utf8_lossy(text), String::from_utf8_lossy(later));
+                    return Err(format!("`{text}` stands before `{later}`, which is never tried then"));
+                }
+            }
+            Ok(())
+        }
         Node::Seq(all) => {
             all.iter().try_for_each(check)?;
             for (index, node) in all.iter().enumerate() {

@@ -29,6 +29,8 @@ pub struct Row {
     pub random: bool,
     /// Whether only the strict plugin has this rule.
     pub strict: bool,
+    /// Whether tokens of others begin with its anchors, too.
+    pub shared: bool,
     /// A test in Rust of what a pattern cannot say.
     pub check: String,
     /// Hashes of values that stand in public documentation.
@@ -53,6 +55,7 @@ const KEYS: &[&str] = &[
     "left",
     "random",
     "strict",
+    "shared",
     "check",
     "documented",
     "examples",
@@ -106,6 +109,7 @@ fn read_row(row: &Table, index: usize, problems: &mut Vec<String>) -> Row {
         left: text(row, "left"),
         random: flag(row, "random"),
         strict: flag(row, "strict"),
+        shared: flag(row, "shared"),
         check: text(row, "check"),
         documented: list(row, "documented"),
         examples: list(row, "examples"),

@@ -1,14 +1,16 @@
 //! Assignments: a name that says what it holds, an operator, a value. Quotes may be escaped to any depth.
 
 use crate::names::{HARMLESS, QUALIFIERS, TAILS};
+use crate::operator::{Place, operator};
 use crate::rules::Builtin;
+use crate::sample::{cut_short, is_odd_hex, says_wrong};
 use crate::text::Text;
 use crate::value::{Setting, VALUE_BYTES_MIN, is_secret, may_be_secret};
 
 /// How far left and right of the keyword its name reaches.
 const NAME_BYTES_MAX: usize = 64;
 /// How far the value may stand from its name: a type annotation, a few spaces, quotes.
-const GAP_BYTES_MAX: usize = 40;
+pub(crate) const GAP_BYTES_MAX: usize = 40;
 
 /// What an assignment was found to be.
 pub(crate) struct Found {
@@ -25,11 +27,12 @@ pub(crate) enum Outcome {
     Found(Found),
 }
 
-struct Name<'a> {
-    start: usize,
-    end: usize,
-    before: &'a [u8],
-    keyword: &'a [u8],
+/// A name, and the keyword in it.
+pub(crate) struct Name<'a> {
+    pub start: usize,
+    pub end: usize,
+    pub before: &'a [u8],
+    pub keyword: &'a [u8],
     tail: &'a [u8],
 }
 
@@ -138,7 +141,7 @@ fn camel_first(tail: &[u8]) -> Vec<u8> {
     tail[..end].to_ascii_lowercase()
 }
 
-fn trim_end<'a>(mut bytes: &'a [u8], set: &[u8]) -> &'a [u8] {
+pub(crate) fn trim_end<'a>(mut bytes: &'a [u8], set: &[u8]) -> &'a [u8] {
     while let Some((last, rest)) = bytes.split_last() {
         if !set.contains(last) {
             break;
@@ -223,10 +226,11 @@ fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
     }
     let bytes = text.slice(start, end);
     let shape = crate::random::shape(bytes);
+    let of_three = shape.digits.min(shape.lowers).min(shape.uppers) >= 2 && shape.distinct >= 10;
+    let of_two = shape.others == 0 && shape.digits >= 4 && shape.distinct >= 8;
     let drawn = bytes.len() >= PROSE_BYTES_MIN
         && shape.breaks * 100 >= shape.len * 30
-        && shape.distinct >= 10
-        && shape.digits.min(shape.lowers).min(shape.uppers) >= 2
+        && (of_three || of_two)
         && crate::random::is_random(bytes)
         && !crate::random::is_sample(bytes);
     if open || !drawn || name_says_no(text, name) {
@@ -252,14 +256,28 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     // What is no secret under the strongest name is none under any.
     let most = Setting { strong: true, quoted: true, plain: true, password };
     let bytes = text.slice(value.start, value.end);
-    if bytes.len() < VALUE_BYTES_MIN || !may_be_secret(bytes, most) {
+    let number = is_long_number(bytes);
+    if bytes.len() < VALUE_BYTES_MIN || !(number || kind == Builtin::Id || may_be_secret(bytes, most)) {
         return Outcome::Nothing;
+    }
+    if kind == Builtin::Id {
+        let found = name.separated()
+            && name.tail.is_empty()
+            && is_client_id(bytes, value)
+            && !place.drawn
+            && !place.element;
+        return if found { value.found(false) } else { Outcome::Nothing };
     }
     let strong = match strength(text, name, kind) {
         Some(strong) => strong,
         None if glued(text, name, kind, bytes) => false,
         None => return Outcome::Nothing,
     };
+    // `asana_token: 1203…`: some services number their clients.
+    let named = matches!(kind, Builtin::Token | Builtin::Secret) && !name.before.is_empty();
+    if number && (named || (strong && !password)) && !place.drawn {
+        return value.found(false);
+    }
     let environment = name_is_upper(text, name) && place.tight;
     let setting = Setting {
         strong: strong || environment,
@@ -272,7 +290,7 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     {
         return Outcome::Nothing;
     }
-    if place.compared && !crate::random::is_random(bytes) {
+    if place.drawn && !(crate::random::is_random(bytes) && is_dense(bytes)) {
         return Outcome::Nothing;
     }
     if !is_secret(bytes, setting)
@@ -283,134 +301,21 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     // A password may be anything, a secret may be weak; a key or a token that counts up is a sample.
     if (matches!(kind, Builtin::Key | Builtin::Token) && crate::random::is_sample(bytes))
         || (!password && crate::random::is_alphabet(bytes))
+        || (!password && !value.open && (cut_short(bytes) || is_odd_hex(bytes) || says_wrong(bytes)))
     {
         return Outcome::Nothing;
     }
-    Outcome::Found(Found { start: value.start, end: value.end, open: value.open, strong: setting.strong })
+    value.found(setting.strong)
+}
+
+/// Whether signs are few in it: a version (`2.10.1-2+b1`) has more than a token.
+fn is_dense(value: &[u8]) -> bool {
+    value.iter().filter(|byte| !byte.is_ascii_alphanumeric()).count() * 5 <= value.len()
 }
 
 fn name_is_upper(text: &Text<'_>, name: &Name<'_>) -> bool {
     let all = text.slice(name.start, name.end);
     !all.iter().any(u8::is_ascii_lowercase) && (all.contains(&b'_') || all.len() >= 8)
-}
-
-struct Place {
-    at: usize,
-    /// `=` with nothing around it.
-    tight: bool,
-    /// Environment, query, cookie: the value is no source code.
-    plain: bool,
-    compared: bool,
-    /// The content of an XML element.
-    element: bool,
-}
-
-/// Walks from the name over closers, a type annotation and the operator to the value.
-fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
-    let mut at = name.end;
-    let limit = name.end + GAP_BYTES_MAX;
-    let mut closed = false;
-    let mut spaced = false;
-    // Closers: escaped quotes, brackets, spaces.
-    while at < limit {
-        match text.at(at)? {
-            b' ' | b'\t' => spaced = true,
-            b'"' | b'\'' | b'`' | b']' | b'\\' => closed |= text.at(at) != Some(b'\\'),
-            b'[' if text.at(at + 1) == Some(b']') => at += 1,
-            b'*' if closed || text.at(at + 1) == Some(b'*') => {}
-            _ => break,
-        }
-        at += 1;
-    }
-    if let Some(at) = said(text, name) {
-        return Some(Place { at, tight: false, plain: false, compared: false, element: false });
-    }
-    let flag = name.start >= 1 && text.slice(name.start, name.start + 2) == b"--";
-    let byte = text.at(at)?;
-    match byte {
-        b'=' | b':' | b'?' | b'.' | b'|' | b'+' | b'~' | b'!' | b'-' => {
-            let mut end = at;
-            while end - at < 5 && text.at(end).is_some_and(|b| b"=:?.|+~!->".contains(&b)) {
-                end += 1;
-            }
-            let op = text.slice(at, end);
-            if !(op.contains(&b'=') || op.contains(&b':') || op == b"->") {
-                return None;
-            }
-            let compared = matches!(op, b"==" | b"===" | b"!=" | b"!==");
-            let mut place =
-                Place { at: end, tight: op == b"=" && !spaced, plain: false, compared, element: false };
-            if op == b":" && !closed {
-                place.at = annotation(text, end).unwrap_or(end);
-            }
-            let in_query =
-                place.tight && text.bytes.get(name.start.wrapping_sub(1)).is_some_and(|b| b"?&;".contains(b));
-            let next_is_space = text.at(place.at).is_some_and(|b| b == b' ');
-            place.tight &= !next_is_space;
-            place.plain = (in_query || flag) && place.tight;
-            Some(place)
-        }
-        b',' if closed => {
-            Some(Place { at: at + 1, tight: false, plain: false, compared: false, element: false })
-        }
-        b'>' => Some(Place { at: at + 1, tight: false, plain: true, compared: false, element: true }),
-        b'(' if !spaced => {
-            Some(Place { at: at + 1, tight: false, plain: false, compared: false, element: false })
-        }
-        b'%' if text.starts_with_any_case(at, "%3d") => {
-            Some(Place { at: at + 3, tight: true, plain: true, compared: false, element: false })
-        }
-        _ if spaced && name.before == b"-" && name.keyword.to_ascii_lowercase().starts_with(b"passw") => {
-            Some(Place { at, tight: false, plain: false, compared: false, element: false })
-        }
-        _ if flag && spaced => Some(Place { at, tight: false, plain: true, compared: false, element: false }),
-        // `String apiToken "..."`, `var token string = "..."`, `<add key="Password" value="..."/>`
-        b'a'..=b'z' | b'A'..=b'Z' if spaced => {
-            let at = typed(text, at)?;
-            Some(Place { at, tight: false, plain: false, compared: false, element: false })
-        }
-        _ => None,
-    }
-}
-
-/// `password 'hunter22'`, as build scripts and sentences have it: the place of the quote.
-fn said(text: &Text<'_>, name: &Name<'_>) -> Option<usize> {
-    let quote = (name.end + 1..name.end + 4).find(|at| text.at(*at) != Some(b' '))?;
-    let opens = text.at(name.end) == Some(b' ') && matches!(text.at(quote), Some(b'"' | b'\''));
-    (opens && text.at(quote + 1).is_some_and(|byte| byte.is_ascii_alphanumeric())).then_some(quote)
-}
-
-/// `: &'static str = ` and the like: the place after the `=`.
-fn annotation(text: &Text<'_>, at: usize) -> Option<usize> {
-    let mut end = at;
-    while end - at < 32 {
-        let byte = text.at(end)?;
-        match byte {
-            b'=' => return (end > at + 2).then_some(end + 1),
-            b'a'..=b'z' | b'A'..=b'Z' | b' ' | b'&' | b'<' | b'>' | b'?' | b'_' | b'.' => end += 1,
-            b'\'' if text.stands(end, b"'static") => end += 7,
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// `string = ` after a name: the place after the `=`.
-fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
-    let mut end = at;
-    while end - at < 16 && text.at(end).is_some_and(|b| b.is_ascii_alphabetic()) {
-        end += 1;
-    }
-    while text.at(end) == Some(b' ') && end - at < 20 {
-        end += 1;
-    }
-    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS", b"value"];
-    let word = text.slice(at, end);
-    let word = trim_end(word, b" ");
-    if !known.contains(&word) {
-        return None;
-    }
-    if text.at(end) == Some(b'=') { Some(end + 1) } else { (word == b"is").then_some(end) }
 }
 
 struct Value {
@@ -419,6 +324,32 @@ struct Value {
     quoted: bool,
     open: bool,
 }
+
+impl Value {
+    fn found(&self, strong: bool) -> Outcome {
+        Outcome::Found(Found { start: self.start, end: self.end, open: self.open, strong })
+    }
+}
+
+/// What services hand out as the id of a client: drawn, or a long number.
+fn is_client_id(bytes: &[u8], value: &Value) -> bool {
+    let setting = Setting { strong: false, quoted: value.quoted, plain: false, password: false };
+    let drawn = || bytes.len() >= CLIENT_BYTES_MIN && crate::random::is_random(bytes) && is_dense(bytes);
+    is_long_number(bytes) || (!crate::random::is_sample(bytes) && drawn() && is_secret(bytes, setting))
+}
+
+/// A number that is no time, count or size, nor counts up.
+fn is_long_number(bytes: &[u8]) -> bool {
+    CLIENT_DIGITS.contains(&bytes.len())
+        && bytes.iter().all(u8::is_ascii_digit)
+        && !crate::random::is_sample(bytes)
+        && !crate::random::is_filler(bytes)
+}
+
+/// Ids of clients that are numbers have so many digits; times and phone numbers have fewer.
+const CLIENT_DIGITS: std::ops::RangeInclusive<usize> = 15..=20;
+/// Shortest id of a client that is no number.
+const CLIENT_BYTES_MIN: usize = 12;
 
 /// The value at `at`: between quotes (escaped or not), or up to what ends a bare word.
 fn value(text: &Text<'_>, mut at: usize, plain: bool) -> Value {
@@ -445,7 +376,11 @@ fn value(text: &Text<'_>, mut at: usize, plain: bool) -> Value {
             while text.at(start) == Some(quote) && start - open < 3 {
                 start += 1;
             }
-            let escaped = open > quote_at;
+            // `"\"…\""`: a literal in a literal.
+            let nested =
+                text.at(start) == Some(b'\\') && text.at(start + 1).is_some_and(|b| b"\"'".contains(&b));
+            start += if nested { 2 } else { 0 };
+            let escaped = open > quote_at || nested;
             let inner = until(text, start, |b| b == quote || b == b'\n' || (escaped && b == b'\\'));
             skip_scheme(text, inner, true)
         }

@@ -6,7 +6,7 @@ use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, Context, RUN_BYTES_MIN, is_run_byte};
-use crate::sample::{made_up, says_example};
+use crate::sample::{cut_short, is_odd_hex, made_up, says_example, says_wrong};
 use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, scan};
 use crate::stream::HOLD_BYTES_MAX;
 use crate::text::{SIGHT_BYTES, Text};
@@ -183,7 +183,7 @@ impl Scan<'_, '_> {
         }
         // Most have no word near them.
         let named = self.switches.strict || context.names_something() || runs::may_be_known(self.text, from);
-        named && self.named(held_from, (from, to), (random, uuid), &context)
+        named && self.named(held_from, (whole_from, from, to), (random, uuid), &context)
     }
 
     /// The same for a run that looks random, or is a UUID, and has words near it. Apart from those that have none, so
@@ -192,7 +192,7 @@ impl Scan<'_, '_> {
     fn named(
         &mut self,
         held_from: usize,
-        (from, to): (usize, usize),
+        (whole_from, from, to): (usize, usize, usize),
         (random, uuid): (bool, bool),
         context: &Context,
     ) -> bool {
@@ -211,8 +211,16 @@ impl Scan<'_, '_> {
         let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
         // As above: what decides about a long run stands in its beginning.
         let value = &value[..value.len().min(random::LOOK_BYTES_MAX)];
-        if says_example(value) || (Some(rule) == builtin(Builtin::NearKeyword) && made_up(value)) {
+        let near = Some(rule) == builtin(Builtin::NearKeyword);
+        if says_example(value) || says_wrong(value) || (near && made_up(value)) {
             return false;
+        }
+        let whole = &bytes[whole_from..to];
+        if whole.len() < runs::LONG_BYTES && Some(rule) != builtin(Builtin::Entropy) {
+            let odd = near && is_odd_hex(&bytes[from..to]);
+            if odd || cut_short(whole) {
+                return false;
+            }
         }
         // A run that its name is glued to is undecided from there, and so is a pair.
         let seen_from = self.pair(held_from).unwrap_or(held_from);

@@ -14,6 +14,7 @@ mod decode;
 mod judge;
 mod merge;
 mod names;
+mod operator;
 mod page;
 mod placeholder;
 mod program;

@@ -53,6 +53,7 @@ pub(crate) enum Builtin {
     Secret,
     Key,
     Token,
+    Id,
     Userinfo,
     Bearer,
     Basic,
@@ -74,6 +75,8 @@ pub(crate) struct Anchor {
     pub exact: bool,
     /// Whether a token must begin at it, whatever the rule.
     pub word: bool,
+    /// Where only tokens of one provider begin with it: how long they are at least. Otherwise 0.
+    pub least: usize,
     pub rules: &'static [u16],
 }
 

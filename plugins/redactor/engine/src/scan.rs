@@ -337,7 +337,7 @@ impl Scan<'_, '_> {
     fn builtin(&mut self, rule: u16, kind: Builtin, start: usize, end: usize) -> usize {
         let text = self.text;
         match kind {
-            Builtin::Password | Builtin::Secret | Builtin::Key | Builtin::Token => {
+            Builtin::Password | Builtin::Secret | Builtin::Key | Builtin::Token | Builtin::Id => {
                 return self.assignment(rule, kind, start, end);
             }
             Builtin::Userinfo => {

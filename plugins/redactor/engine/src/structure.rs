@@ -3,6 +3,7 @@
 use crate::decode;
 use crate::placeholder::PLACEHOLDER_HEAD;
 use crate::random::{is_filler, is_random, shape, wordlike};
+use crate::sample::cut_short;
 use crate::scan::USERINFO_BACK_BYTES;
 use crate::text::{Text, begins_word};
 use crate::value::{Setting, is_secret};
@@ -245,7 +246,8 @@ pub(crate) fn bearer(text: &Text<'_>, at: usize) -> Option<Range> {
     let shape = shape(token);
     let setting = Setting { strong: true, quoted: false, plain: true, password: false };
     let mixed = shape.digits >= 2 && wordlike(token) * 2 < shape.len;
-    (token.len() >= 12 && mixed && is_secret(token, setting)).then_some(Range { start, end })
+    let stub = !text.is_open(end) && cut_short(token);
+    (token.len() >= 12 && mixed && is_secret(token, setting) && !stub).then_some(Range { start, end })
 }
 
 fn trim(text: &Text<'_>, start: usize, mut end: usize) -> usize {

@@ -1,6 +1,6 @@
 //! What an assigned value must not be: a placeholder, a reference, a number, a name in source code.
 
-use crate::random::{is_filler, is_random, shape};
+use crate::random::{is_filler, is_random, shape, wordlike};
 use crate::sample::says_example;
 
 /// Shortest value that counts as a secret.
@@ -18,6 +18,9 @@ pub(crate) struct Setting {
     /// A password: it may be words.
     pub password: bool,
 }
+
+/// From this length on letters that make no word are drawn.
+const UNREADABLE_BYTES_MIN: usize = 12;
 
 const STANDINS: &[&str] = &[
     "example",
@@ -112,6 +115,11 @@ fn looks_secret(value: &[u8], setting: Setting) -> bool {
     let shape = shape(value);
     // Digits strewn among letters are no word, even where some of the letters read like one.
     if shape.others == 0 && shape.digits >= 2 && shape.breaks >= 4 && value.len() >= 12 {
+        return true;
+    }
+    // Nor are letters that nobody could say, with a digit among them or in both cases.
+    let mixed = shape.digits >= 1 || (shape.lowers.min(shape.uppers) >= 4 && shape.breaks >= 4);
+    if shape.others == 0 && mixed && value.len() >= UNREADABLE_BYTES_MIN && wordlike(value) == 0 {
         return true;
     }
     let alnum = shape.digits + shape.lowers + shape.uppers;

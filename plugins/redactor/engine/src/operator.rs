@@ -1,0 +1,185 @@
+//! What stands between a name and its value: an operator, a comma, a tag, or a few spaces.
+
+use crate::assign::{GAP_BYTES_MAX, Name, trim_end};
+use crate::text::Text;
+
+/// Where the value begins, and what is known of it by what stands before it.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    pub at: usize,
+    /// `=` with nothing around it.
+    pub tight: bool,
+    /// Environment, query, cookie: the value is no source code.
+    pub plain: bool,
+    /// Only a value that is surely drawn counts: it is compared, or what stands before it may mean anything.
+    pub drawn: bool,
+    /// The content of an XML element.
+    pub element: bool,
+}
+
+fn at(at: usize) -> Place {
+    Place { at, ..Place::default() }
+}
+
+fn drawn(at: usize) -> Place {
+    Place { at, drawn: true, ..Place::default() }
+}
+
+/// Walks from the name over closers, a type annotation and the operator to the value.
+pub(crate) fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
+    let mut end = name.end;
+    let limit = name.end + GAP_BYTES_MAX;
+    let mut closed = false;
+    let mut spaced = false;
+    // Closers: escaped quotes, brackets, spaces.
+    while end < limit {
+        match text.at(end)? {
+            b' ' | b'\t' => spaced = true,
+            b'"' | b'\'' | b'`' | b']' | b'\\' => closed |= text.at(end) != Some(b'\\'),
+            b'[' if text.at(end + 1) == Some(b']') => end += 1,
+            b'*' if closed || text.at(end + 1) == Some(b'*') => {}
+            _ => break,
+        }
+        end += 1;
+    }
+    if let Some(quote) = said(text, name) {
+        return Some(at(quote));
+    }
+    let flag = name.start >= 1 && text.slice(name.start, name.start + 2) == b"--";
+    match text.at(end)? {
+        b'=' | b':' | b'?' | b'.' | b'|' | b'+' | b'~' | b'!' | b'-' => {
+            signs(text, name, end, Left { closed, spaced, flag })
+        }
+        b',' if closed => Some(at(column(text, end + 1).unwrap_or(end + 1))),
+        // A row of a table: `api_key,9aKd…`
+        b',' if !spaced => Some(drawn(end + 1)),
+        b'>' => Some(Place { at: end + 1, plain: true, element: true, ..Place::default() }),
+        b'<' => second_element(text, end).map(at),
+        b'\n' | b'\r' => column(text, end).map(at),
+        b'(' if !spaced => Some(at(end + 1)),
+        b'%' if text.starts_with_any_case(end, "%3d") => {
+            Some(Place { at: end + 3, tight: true, plain: true, ..Place::default() })
+        }
+        _ if spaced && name.before == b"-" && name.keyword.to_ascii_lowercase().starts_with(b"passw") => {
+            Some(at(end))
+        }
+        _ if flag && spaced => Some(Place { at: end, plain: true, ..Place::default() }),
+        _ if spaced && text.slice(name.end, end).contains(&b'\t') => Some(drawn(end)),
+        // `String apiToken "..."`, `var token string = "..."`, `<add key="Password" value="..."/>`
+        b'a'..=b'z' | b'A'..=b'Z' if spaced => typed(text, end).map(at),
+        _ => None,
+    }
+}
+
+/// What stands left of the operator.
+struct Left {
+    closed: bool,
+    spaced: bool,
+    /// The name is an option of a command.
+    flag: bool,
+}
+
+fn signs(text: &Text<'_>, name: &Name<'_>, from: usize, left: Left) -> Option<Place> {
+    let mut end = from;
+    while end - from < 5 && text.at(end).is_some_and(|b| b"=:?.|+~!->".contains(&b)) {
+        end += 1;
+    }
+    let signs = text.slice(from, end);
+    // `env.API_KEY || "…"`, and a column of a table.
+    if matches!(signs, b"||" | b"??" | b"|") && text.at(end) == Some(b' ') {
+        return Some(drawn(end));
+    }
+    if !(signs.contains(&b'=') || signs.contains(&b':') || signs == b"->") {
+        return None;
+    }
+    let compared = matches!(signs, b"==" | b"===" | b"!=" | b"!==");
+    let mut place =
+        Place { at: end, tight: signs == b"=" && !left.spaced, drawn: compared, ..Place::default() };
+    if signs == b":" && !left.closed {
+        place.at = annotation(text, end).unwrap_or(end);
+    }
+    let in_query =
+        place.tight && text.bytes.get(name.start.wrapping_sub(1)).is_some_and(|b| b"?&;".contains(b));
+    place.tight &= text.at(place.at).is_none_or(|b| b != b' ');
+    place.plain = (in_query || left.flag) && place.tight;
+    Some(place)
+}
+
+/// `"name": "API_KEY", "value": "…"`, and the same in YAML with its line end: the place after the `value:`.
+fn column(text: &Text<'_>, from: usize) -> Option<usize> {
+    let mut start = from;
+    while start - from < 16
+        && text.at(start).is_some_and(|b| b.is_ascii_whitespace() || b"\"'\\".contains(&b))
+    {
+        start += 1;
+    }
+    let mut end = start + 5;
+    if !text.starts_with_any_case(start, "value") {
+        return None;
+    }
+    while end - start < 9 && text.at(end).is_some_and(|b| b"\"'\\".contains(&b)) {
+        end += 1;
+    }
+    text.at(end).is_some_and(|b| b":=".contains(&b)).then_some(end + 1)
+}
+
+/// `<key>apiKey</key> <string>…</string>`: the place of the value.
+fn second_element(text: &Text<'_>, from: usize) -> Option<usize> {
+    if text.at(from + 1) != Some(b'/') {
+        return None;
+    }
+    let skip = |mut at: usize, most: usize, test: fn(u8) -> bool| {
+        let from = at;
+        while at - from < most && text.at(at).is_some_and(test) {
+            at += 1;
+        }
+        at
+    };
+    let close = skip(from + 2, 12, |b| b.is_ascii_alphabetic());
+    if text.at(close) != Some(b'>') {
+        return None;
+    }
+    let open = skip(close + 1, 16, |b| b.is_ascii_whitespace());
+    let tag = ["<string>", "<value>"].into_iter().find(|tag| text.starts_with_any_case(open, tag))?;
+    Some(open + tag.len())
+}
+
+/// `password 'hunter22'`, as build scripts and sentences have it: the place of the quote.
+fn said(text: &Text<'_>, name: &Name<'_>) -> Option<usize> {
+    let quote = (name.end + 1..name.end + 4).find(|at| text.at(*at) != Some(b' '))?;
+    let opens = text.at(name.end) == Some(b' ') && matches!(text.at(quote), Some(b'"' | b'\''));
+    (opens && text.at(quote + 1).is_some_and(|byte| byte.is_ascii_alphanumeric())).then_some(quote)
+}
+
+/// `: &'static str = ` and the like: the place after the `=`.
+fn annotation(text: &Text<'_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    while end - at < 32 {
+        let byte = text.at(end)?;
+        match byte {
+            b'=' => return (end > at + 2).then_some(end + 1),
+            b'a'..=b'z' | b'A'..=b'Z' | b' ' | b'&' | b'<' | b'>' | b'?' | b'_' | b'.' => end += 1,
+            b'\'' if text.stands(end, b"'static") => end += 7,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// `string = ` after a name: the place after the `=`.
+fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    while end - at < 16 && text.at(end).is_some_and(|b| b.is_ascii_alphabetic()) {
+        end += 1;
+    }
+    while text.at(end) == Some(b' ') && end - at < 20 {
+        end += 1;
+    }
+    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS", b"value"];
+    let word = text.slice(at, end);
+    let word = trim_end(word, b" ");
+    if !known.contains(&word) {
+        return None;
+    }
+    if text.at(end) == Some(b'=') { Some(end + 1) } else { (word == b"is").then_some(end) }
+}
