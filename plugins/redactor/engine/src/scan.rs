@@ -4,7 +4,8 @@ use crate::assign::{self, Outcome};
 use crate::check::Verdict;
 use crate::decode;
 use crate::escaped::Undone;
-use crate::placeholder::{PLACEHOLDER_BYTES_MAX, placeholders};
+use crate::judge::INSIDE_BYTES_MAX;
+use crate::placeholder::{PLACEHOLDER_BYTES_MAX, PLACEHOLDER_HEAD, after_placeholders, placeholders};
 use crate::program::{self, in_set};
 use crate::random;
 use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Kind, Lead, PROBES, RANKS, RULES, builtin};
@@ -22,6 +23,8 @@ const CONFIDENCE_MAX: u16 = 1000;
 const DOUBT: u16 = 150;
 /// How far before its `://` an address begins.
 pub(crate) const USERINFO_BACK_BYTES: usize = 24;
+/// Longest finding that what stands right behind it counts for.
+const TOUCHING_BYTES_MAX: usize = 384;
 /// How far the words of `near` may stand before a match.
 const NEAR_BYTES_MAX: usize = 64;
 
@@ -450,8 +453,12 @@ impl Scan<'_, '_> {
         self.add(Finding { start, end, rule, confidence: RULES[usize::from(rule)].confidence, tail });
     }
 
-    /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is.
+    /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is, and so does what touches it. That
+    /// was looked at when it was put there, and would have to be told from what stood there before.
     pub fn add(&mut self, finding: Finding) {
+        if self.touches_placeholder(&finding) {
+            return;
+        }
         let mut from = finding.start;
         // In one that goes on, only those that are there as soon as it is decided.
         let seen = if finding.tail == Tail::Closed {
@@ -459,7 +466,11 @@ impl Scan<'_, '_> {
         } else {
             finding.end.min(finding.start + SIGHT_BYTES - PLACEHOLDER_BYTES_MAX)
         };
+        let form = matches!(RULES[usize::from(finding.rule)].kind, Kind::Pattern { .. });
         for (start, end) in placeholders(self.text.bytes, finding.start, seen) {
+            if form {
+                return;
+            }
             self.keep(
                 Finding { start: from, end: start.clamp(from, finding.end), tail: Tail::Closed, ..finding },
                 true,
@@ -467,6 +478,37 @@ impl Scan<'_, '_> {
             from = end.max(from);
         }
         self.keep(Finding { start: from, ..finding }, from > finding.start);
+    }
+
+    fn touches_placeholder(&mut self, finding: &Finding) -> bool {
+        let Finding { mut start, mut end, tail, .. } = *finding;
+        let bytes = self.text.bytes;
+        // What a run is judged by is all of it.
+        let judged = matches!(
+            RULES[usize::from(finding.rule)].kind,
+            Kind::Named { .. } | Kind::Builtin(Builtin::NearKeyword | Builtin::Entropy)
+        );
+        if judged {
+            let near = |bytes: &mut dyn Iterator<Item = &u8>| {
+                bytes.take(INSIDE_BYTES_MAX).take_while(|byte| is_run_byte(**byte)).count()
+            };
+            start -= near(&mut bytes[..start].iter().rev());
+            end += near(&mut bytes[end..].iter());
+        }
+        let before = start.checked_sub(1).filter(|at| bytes[*at] == b']');
+        if before.is_some_and(|at| after_placeholders(bytes, at, start) == start) {
+            return true;
+        }
+        // Where a longer one ends cannot always be seen.
+        if tail != Tail::Closed || end - finding.start > TOUCHING_BYTES_MAX {
+            return false;
+        }
+        let rest = self.text.slice(end, end + PLACEHOLDER_HEAD.len());
+        let short = rest.len() < PLACEHOLDER_HEAD.len();
+        if short && !self.text.closed() && PLACEHOLDER_HEAD.starts_with(rest) {
+            self.pending = self.pending.min(finding.start);
+        }
+        rest == PLACEHOLDER_HEAD
     }
 
     fn keep(&mut self, finding: Finding, rest: bool) {

@@ -4,7 +4,7 @@ mod common;
 
 use common::expand;
 use common::layers::wrapped;
-use common::spans::{letter, marked, same_in_pieces, shown, whole};
+use common::spans::{letter, marked, redacted, same_in_pieces, shown, whole};
 
 fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
@@ -101,6 +101,22 @@ fn nothing_of_a_secret_is_left_in_an_encoding() {
         failures.is_empty(),
         "{}\n{} in all",
         failures[..failures.len().min(40)].join("\n"),
+        failures.len()
+    );
+}
+
+#[test]
+fn what_is_left_of_an_encoding_is_not_redacted_again() {
+    let again = |seed: u64| {
+        let once = redacted(&String::from_utf8_lossy(&wrapped(seed).2.text), seed % 2 == 1);
+        let twice = redacted(&once, seed % 2 == 1);
+        (once != twice).then(|| format!("{seed}: {once}\n{twice}"))
+    };
+    let failures: Vec<String> = mixtures(200).filter_map(again).collect();
+    assert!(
+        failures.is_empty(),
+        "{}\n{} in all",
+        failures[..failures.len().min(9)].join("\n"),
         failures.len()
     );
 }

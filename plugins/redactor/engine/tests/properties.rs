@@ -237,6 +237,10 @@ fn what_was_redacted_is_not_redacted_again() {
         "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9+/*32>-<a-f0-9*40>",
         "sentry t<a-f0-9*32>{<A-Za-z0-9*300>",
         "EXPO_<A-Za-z0-9*30>\\n<a-f0-9*32>",
+        "glpat-<A-Za-z0-9*20>-<A-Za-z0-9*9>token-<a-f0-9*64> x",
+        "machine r login c password <A-Za-z0-9+/*200> x",
+        "password=<a-z0-9*14>\\u0067\\u0073\\u006b_<A-Za-z0-9*52> x",
+        "<A-Za-z0-9*16>=password=<A-Za-z0-9*15> x",
     ]
     .map(|text| expand(text, 3))
     .to_vec();
