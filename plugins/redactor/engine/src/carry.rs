@@ -1,6 +1,6 @@
 //! What a piece hands to the next, in at most a few bytes and the left context.
 
-use crate::judge::WINDOW_STEP_BYTES;
+use crate::encoded::WINDOW_STEP_BYTES;
 use crate::merge::Stretch;
 use crate::scan::{Cut, Encoding, Walk};
 use crate::stream::CONTEXT_BYTES_MAX;
@@ -9,9 +9,10 @@ use crate::stream::CONTEXT_BYTES_MAX;
 /// begins there; what a scan of the whole text would know behind it is carried.
 const CUT_EDGE_BYTES: usize = 256;
 
-const VERSION: u8 = 3;
-const NUMBERS: usize = 8;
-const HEAD_BYTES: usize = 3 + 2 * NUMBERS;
+const VERSION: u8 = 4;
+const NUMBERS: usize = 7;
+/// The version, two bytes of flags, the phase, the numbers.
+const HEAD_BYTES: usize = 4 + 2 * NUMBERS;
 const _: () = assert!(WINDOW_STEP_BYTES <= 256);
 
 /// What goes on at the place up to which a text is settled. Distances are from there.
@@ -19,9 +20,10 @@ const _: () = assert!(WINDOW_STEP_BYTES <= 256);
 pub(crate) struct Open {
     /// What is redacted there.
     pub stretch: Option<Stretch>,
-    /// Whether runs of either kind went on at the end of what was seen.
+    /// Whether runs of each kind went on at the end of what was seen.
     pub run: bool,
     pub value: bool,
+    pub escaped: bool,
     /// How far that was.
     pub seen: usize,
     /// How far the material of a key was walked over.
@@ -57,7 +59,6 @@ impl<'a> Carry<'a> {
                 Walk::Wide => next.wide = true,
                 Walk::Encoding(Some(found)) if *found < edge => next.encoding = Some(Encoding::Found),
                 Walk::Encoding(_) => next.encoding = Some(Encoding::Open),
-                Walk::Escaped => next.escaped_until = end - from,
                 Walk::Pem => next.pem_until = end - from,
             }
         }
@@ -66,28 +67,28 @@ impl<'a> Carry<'a> {
 
     pub fn read(carry: &'a [u8]) -> Option<Carry<'a>> {
         let (head, context) = carry.split_first_chunk::<HEAD_BYTES>()?;
-        let number = |at: usize| usize::from(u16::from_le_bytes([head[3 + 2 * at], head[4 + 2 * at]]));
-        let flag = |bit: u8| head[1] >> bit & 1 == 1;
+        let number = |at: usize| usize::from(u16::from_le_bytes([head[4 + 2 * at], head[5 + 2 * at]]));
+        let flag = |bit: u8| u16::from_le_bytes([head[1], head[2]]) >> bit & 1 == 1;
         let cut = Cut {
             from: CUT_EDGE_BYTES,
-            phase: usize::from(head[2]) % WINDOW_STEP_BYTES,
+            phase: usize::from(head[3]) % WINDOW_STEP_BYTES,
             wide: flag(1),
             encoding: flag(2).then(|| if flag(3) { Encoding::Found } else { Encoding::Open }),
-            escaped_until: number(0).min(context.len()),
-            pem_until: number(1).min(context.len()),
+            pem_until: number(0).min(context.len()),
         };
         let stretch = Stretch {
-            start: -(number(2) as isize),
-            end: number(3),
-            rule: number(4) as u16,
-            confidence: number(5) as u16,
+            start: -(number(1) as isize),
+            end: number(2),
+            rule: number(3) as u16,
+            confidence: number(4) as u16,
         };
         let open = Open {
-            stretch: flag(7).then_some(stretch),
+            stretch: flag(8).then_some(stretch),
             run: flag(4),
             value: flag(5),
-            seen: number(6),
-            pem: flag(6).then(|| number(7)),
+            escaped: flag(6),
+            seen: number(5),
+            pem: flag(7).then(|| number(6)),
         };
         (head[0] == VERSION).then_some(Carry { open, cut: flag(0).then_some(cut), context })
     }
@@ -102,13 +103,13 @@ impl<'a> Carry<'a> {
             known.encoding == Some(Encoding::Found),
             open.run,
             open.value,
+            open.escaped,
             open.pem.is_some(),
             open.stretch.is_some(),
         ];
-        let flags = flags.iter().rev().fold(0, |flags, flag| flags << 1 | u8::from(*flag));
+        let flags = flags.iter().rev().fold(0, |flags, flag| flags << 1 | u16::from(*flag));
         let stretch = open.stretch.unwrap_or(Stretch { start: 0, end: 0, rule: 0, confidence: 0 });
         let numbers: [usize; NUMBERS] = [
-            known.escaped_until,
             known.pem_until,
             stretch.start.unsigned_abs(),
             stretch.end,
@@ -118,7 +119,8 @@ impl<'a> Carry<'a> {
             open.pem.unwrap_or_default(),
         ];
         let mut out = Vec::with_capacity(HEAD_BYTES + context.len());
-        out.extend([VERSION, flags, known.phase as u8]);
+        let [low, high] = flags.to_le_bytes();
+        out.extend([VERSION, low, high, known.phase as u8]);
         // How far back a stretch began matters only where it is near.
         out.extend(
             numbers.iter().flat_map(|number| u16::try_from(*number).unwrap_or(u16::MAX).to_le_bytes()),

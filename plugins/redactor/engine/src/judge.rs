@@ -2,22 +2,21 @@
 
 use crate::classes::{self, BLOCK_BYTES, Kinds, core_bytes, low_bits};
 use crate::decode;
+use crate::encoded::Encoded;
+use crate::escaped;
 use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
 use crate::rules::{Builtin, builtin};
 use crate::runs::{self, Context, RUN_BYTES_MIN, is_run_byte};
 use crate::sample::{cut_short, is_odd_hex, made_up, says_example, says_wrong};
-use crate::scan::{DEPTH_MAX, Encoding, Finding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend, scan};
+use crate::scan::{Encoding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend};
 use crate::stream::HOLD_BYTES_MAX;
 use crate::text::{SIGHT_BYTES, Text};
 
 /// How far inside a longer run a part of it may begin to be judged by itself.
-const INSIDE_BYTES_MAX: usize = 64;
+pub(crate) const INSIDE_BYTES_MAX: usize = 64;
 /// So much of a run decides about it and about its parts, wherever it ends.
 const DECIDED_BYTES: usize = runs::LONG_BYTES + INSIDE_BYTES_MAX + GLUE_BYTES_MAX + 8;
-/// How much of the last run counts as undecided by itself; what matchers have begun in it counts anyway.
-const TRAILING_BYTES_MAX: usize = 256;
-
 impl Scan<'_, '_> {
     /// Finds the runs: a bit a byte, and bit arithmetic on 64 of them.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
@@ -31,13 +30,13 @@ impl Scan<'_, '_> {
                 self.wide_until = end;
                 self.walked(Walk::Wide, 0, end);
             }
-            let run = Encoded { until: padded(bytes, from, end), end };
+            let run = Encoded::around(bytes, from, end);
             match cut.encoding {
                 Some(Encoding::Open) => {
                     let found = self.windows(from, run);
-                    self.walked(Walk::Encoding(found), 0, run.until);
+                    self.walked_encoding(found, 0, run);
                 }
-                Some(Encoding::Found) => self.walked(Walk::Encoding(Some(0)), 0, run.until),
+                Some(Encoding::Found) => self.walked_encoding(Some(0), 0, run),
                 None => {}
             }
         }
@@ -51,9 +50,10 @@ impl Scan<'_, '_> {
         // Zeros follow the text, so that its last run ends like the others.
         self.block(at, classes::from!(core_bytes, bytes, at), open);
         if !self.text.closed() {
-            // As far as an escape that comes next would be read with what stands before it.
+            // As far as an escape that comes next would be read with what stands before it. What matchers have begun
+            // in it counts anyway.
             let bound = |byte: &&u8| decode::is_escaped_run(**byte);
-            let trailing = bytes.iter().rev().take(TRAILING_BYTES_MAX).take_while(bound).count();
+            let trailing = bytes.iter().rev().take(escaped::BACK_BYTES).take_while(bound).count();
             self.trailing = bytes.len() - trailing;
         }
     }
@@ -96,6 +96,7 @@ impl Scan<'_, '_> {
             let further = start.checked_sub(1).is_some_and(|at| is_run_byte(bytes[at]) && bytes[at] != b'=');
             if core_start - start == INSIDE_BYTES_MAX && further {
                 // Deep inside of base64: the words before it would be more of the same.
+                self.deep_encoding(core_start);
                 return;
             }
         }
@@ -112,10 +113,7 @@ impl Scan<'_, '_> {
         if end == bytes.len() && !self.text.closed() && end - start < DECIDED_BYTES {
             self.undecided(start);
         }
-        // What stands after an `=` is a value of its own.
-        if first || bytes[core_start - 1] == b'=' {
-            self.encoded(start, self.wide_until);
-        }
+        self.encodings(core_start, first.then_some(start));
         // Whatever ends a long one is its part: it is decided before its end is seen.
         if end - start < DECIDED_BYTES {
             while end > core_end && b".=~/".contains(&bytes[end - 1]) {
@@ -239,120 +237,7 @@ impl Scan<'_, '_> {
         }
         true
     }
-
-    /// A run of base64 or hex that hides a secret: the whole run is the finding, or what is left of it from the window
-    /// in which the secret stands. A long run is read in windows that overlap by half, so what is found, and how much
-    /// must be seen to find it, does not depend on where the run ends.
-    fn encoded(&mut self, start: usize, end: usize) {
-        let bytes = self.text.bytes;
-        if self.depth >= DEPTH_MAX || end - start < ENCODED_BYTES_MIN {
-            return;
-        }
-        // A path before it may have shifted it.
-        let shifts = if bytes[start].is_ascii_alphanumeric() { 1 } else { SHIFTS };
-        let begins = (start..start + shifts).any(|at| begins_as_text(&bytes[at..end]));
-        // Most runs are short, do not begin with printable bytes, and have text behind them.
-        if !begins && end - start < WINDOW_BYTES && end < bytes.len() {
-            return;
-        }
-        let run = Encoded { until: padded(bytes, start, end), end };
-        let len = run.until - start;
-        // More of it may come. The beginning of a longer run is undecided by itself, but not what follows an `=` in it.
-        if run.until == bytes.len() && !self.text.closed() && len < WINDOW_BYTES + SHIFTS {
-            self.pending = self.pending.min(start);
-        }
-        // A short one is all in its first window.
-        if !begins && len < WINDOW_BYTES {
-            return;
-        }
-        let found = if begins && (0..shifts).any(|shift| self.window(start + shift, start, run)) {
-            Some(start)
-        } else if len > WINDOW_BYTES {
-            self.windows(start + 1, run)
-        } else {
-            None
-        };
-        if len > WINDOW_BYTES {
-            self.walked(Walk::Encoding(found), start, run.until);
-        }
-    }
-
-    /// The windows of a run but for the one at its beginning, from a place on. They begin at fixed places of the text,
-    /// wherever the run began. Says where a secret was found.
-    fn windows(&mut self, first: usize, run: Encoded) -> Option<usize> {
-        let open = run.until == self.text.len() && !self.text.closed();
-        let phase = self.cut.map_or(0, |cut| cut.phase);
-        let mut from = (first + phase).next_multiple_of(WINDOW_STEP_BYTES) - phase;
-        // What is left is in the window before, unless the text ends too early to say so.
-        while from < run.until && (open || run.until - from > WINDOW_BYTES - WINDOW_STEP_BYTES) {
-            if open && run.until - from < WINDOW_BYTES + SHIFTS {
-                self.pending = self.pending.min(from);
-                return None;
-            }
-            if (0..SHIFTS).any(|shift| self.window(from + shift, from, run)) {
-                return Some(from);
-            }
-            from += WINDOW_STEP_BYTES;
-        }
-        None
-    }
-
-    /// Looks at one window; a secret in it makes all from `mark` on a finding.
-    fn window(&mut self, from: usize, mark: usize, run: Encoded) -> bool {
-        let chars = &self.text.bytes[from..run.until.min(from + WINDOW_BYTES)];
-        if chars.len() < ENCODED_BYTES_MIN || !begins_as_text(chars) {
-            return false;
-        }
-        let hex = decode::begins_as_hex(chars);
-        let hex = hex && chars.iter().all(u8::is_ascii_hexdigit);
-        let decoded = |chars: &[u8]| {
-            let bytes = if hex { decode::hex(&chars[..chars.len() & !1]) } else { decode::base64(chars) };
-            bytes.filter(|bytes| decode::is_text(bytes))
-        };
-        if decoded(&chars[..ENCODED_BYTES_MIN]).is_none() {
-            return false;
-        }
-        let Some(decoded) = decoded(chars) else { return false };
-        let inner = Text::new(&decoded, true);
-        let found = scan(&inner, self.switches, None, self.depth + 1).findings;
-        let Some(best) = found.iter().max_by_key(|found| found.confidence) else { return false };
-        let tail = if run.end - mark >= SIGHT_BYTES { Tail::Run } else { Tail::Closed };
-        if tail == Tail::Closed && run.end == self.text.len() && !self.text.closed() {
-            self.pending = self.pending.min(mark);
-        }
-        self.add(Finding { start: mark, end: run.end, tail, ..*best });
-        true
-    }
 }
-
-/// A short look before a longer one.
-fn begins_as_text(chars: &[u8]) -> bool {
-    decode::begins_as_hex(chars) || decode::begins_as_base64(chars)
-}
-
-/// Where a run ends.
-#[derive(Debug, Clone, Copy)]
-struct Encoded {
-    /// Past its padding: what follows an `=` is encoded by itself.
-    until: usize,
-    /// Past all that is redacted with it.
-    end: usize,
-}
-
-fn padded(bytes: &[u8], start: usize, end: usize) -> usize {
-    let run = &bytes[start..end];
-    let sign = run.iter().position(|byte| *byte == b'=').unwrap_or(run.len());
-    start + sign + run[sign..].iter().take_while(|byte| **byte == b'=').count()
-}
-
-/// Shortest run that is decoded: eighteen bytes of base64, twelve of hex.
-const ENCODED_BYTES_MIN: usize = 24;
-/// How much of a run is decoded at once: what a matcher sees, and less than a stream holds back.
-const WINDOW_BYTES: usize = SIGHT_BYTES;
-/// At how many places the four characters of base64 may begin.
-const SHIFTS: usize = 4;
-/// From one window to the next: a multiple of the four characters of base64.
-pub(crate) const WINDOW_STEP_BYTES: usize = WINDOW_BYTES / 2;
 
 /// A bit for each place where sixteen bits or more are set.
 #[inline]

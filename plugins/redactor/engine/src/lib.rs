@@ -11,6 +11,8 @@ mod carry;
 mod check;
 mod classes;
 mod decode;
+mod encoded;
+mod escaped;
 mod judge;
 mod merge;
 mod names;

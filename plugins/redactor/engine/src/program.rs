@@ -25,7 +25,7 @@ pub(crate) fn in_set(set: u8, byte: u8) -> bool {
     SETS.get(usize::from(set)).is_some_and(|words| words[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
 }
 
-/// The end of the match that begins at `at`.
+/// The end of the match that begins at `at`. One that agrees as far as a text goes that breaks off is a match.
 pub(crate) fn run(ops: &[Op], text: &Text<'_>, mut at: usize) -> Option<usize> {
     for op in ops {
         at = step(op, text, at)?;
@@ -35,17 +35,17 @@ pub(crate) fn run(ops: &[Op], text: &Text<'_>, mut at: usize) -> Option<usize> {
 
 fn step(op: &Op, text: &Text<'_>, at: usize) -> Option<usize> {
     match op {
-        Op::Lit(literal) => literal
-            .iter()
-            .enumerate()
-            .all(|(i, byte)| text.at(at + i) == Some(*byte))
-            .then_some(at + literal.len()),
+        Op::Lit(literal) => {
+            let end = at + literal.len();
+            let stands = text.stands(at, literal) || text.breaks_off_in(at, literal);
+            stands.then_some(end.min(text.len()))
+        }
         Op::Run(set, min, max) => {
             let mut end = at;
             while end - at < usize::from(*max) && text.at(end).is_some_and(|byte| in_set(*set, byte)) {
                 end += 1;
             }
-            (end - at >= usize::from(*min)).then_some(end)
+            (end - at >= usize::from(*min) || text.breaks_off(end)).then_some(end)
         }
         Op::Alt(branches) => branches.iter().find_map(|branch| run(branch, text, at)),
         Op::Rep(ops, min, max) => {
@@ -56,7 +56,7 @@ fn step(op: &Op, text: &Text<'_>, at: usize) -> Option<usize> {
                     _ => break,
                 }
             }
-            (count >= *min).then_some(end)
+            (count >= *min || text.breaks_off(end)).then_some(end)
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::assign::{self, Outcome};
 use crate::check::Verdict;
 use crate::decode;
+use crate::escaped::Undone;
 use crate::placeholder::{PLACEHOLDER_BYTES_MAX, placeholders};
 use crate::program::{self, in_set};
 use crate::random;
@@ -35,6 +36,8 @@ pub enum Tail {
     Run,
     /// Everything up to white space, a quote or a separator.
     Value,
+    /// Everything in which escapes are undone.
+    Escaped,
     /// Key material.
     Pem,
 }
@@ -85,8 +88,6 @@ pub(crate) struct Cut {
     pub wide: bool,
     /// The encoding that goes over `from`, if there is one.
     pub encoding: Option<Encoding>,
-    /// Up to here escapes were undone.
-    pub escaped_until: usize,
     /// Up to here a key's material was walked over.
     pub pem_until: usize,
 }
@@ -106,7 +107,6 @@ pub(crate) enum Walk {
     Wide,
     /// Where its secret was found.
     Encoding(Option<usize>),
-    Escaped,
     Pem,
 }
 
@@ -121,8 +121,12 @@ pub(crate) struct Scan<'s, 't> {
     pub trailing: usize,
     /// End of the run, with its punctuation, that was judged last.
     pub wide_until: usize,
-    /// End of the escaped run that was decoded last.
-    escaped_until: usize,
+    /// Up to here a long encoding was walked over.
+    pub encoded_until: usize,
+    /// End of the run that was looked for last.
+    pub run_until: usize,
+    /// Where escapes were undone last.
+    pub undone: Undone,
     /// Where a key's material was walked to.
     pem_until: usize,
     /// What was walked over, as far as a later piece may begin in the middle of it.
@@ -146,14 +150,15 @@ pub(crate) fn scan<'s, 't>(
         pending: text.len(),
         trailing: text.len(),
         wide_until: 0,
-        escaped_until: 0,
+        encoded_until: 0,
+        run_until: 0,
+        undone: Undone::default(),
         pem_until: 0,
         walks: Vec::new(),
         cut,
     };
     if let Some(cut) = cut {
-        (scan.escaped_until, scan.pem_until) = (cut.escaped_until, cut.pem_until);
-        scan.walked(Walk::Escaped, 0, cut.escaped_until);
+        scan.pem_until = cut.pem_until;
         scan.walked(Walk::Pem, 0, cut.pem_until);
     }
     scan.anchors();
@@ -379,7 +384,7 @@ impl Scan<'_, '_> {
                 return end;
             }
             Builtin::Pem => return self.pem(rule, start),
-            Builtin::Encoded if start >= self.escaped_until => return self.escaped(start),
+            Builtin::Encoded => self.escaped(start),
             _ => {}
         }
         start
@@ -426,43 +431,6 @@ impl Scan<'_, '_> {
         start
     }
 
-    /// Undoes the escapes of a run that has some and scans what comes out.
-    fn escaped(&mut self, hit: usize) -> usize {
-        if self.is_behind(hit) {
-            return hit;
-        }
-        let bytes = self.text.bytes;
-        let plain = decode::is_escaped_run;
-        let mut start = hit;
-        while start > self.escaped_until && hit - start < decode::RUN_BYTES_MAX / 2 && plain(bytes[start - 1])
-        {
-            start -= 1;
-        }
-        let mut end = hit;
-        while end - start < decode::RUN_BYTES_MAX && self.text.at(end).is_some_and(plain) {
-            end += 1;
-        }
-        self.escaped_until = end;
-        self.walked(Walk::Escaped, start, end);
-        if self.depth >= DEPTH_MAX {
-            return start;
-        }
-        let (decoded, from) = decode::escapes(&bytes[start..end]);
-        if decoded.len() == end - start {
-            return start;
-        }
-        let inner = Text::new(&decoded, true);
-        for found in scan(&inner, self.switches, None, self.depth + 1).findings {
-            let (mut stop, mut tail) = (start + from[found.end], found.tail);
-            if found.end == decoded.len() && end - start == decode::RUN_BYTES_MAX {
-                // What was looked at ended before the run did.
-                (stop, tail) = (extend(self.text, stop, Tail::Run), Tail::Run);
-            }
-            self.add(Finding { start: start + from[found.start], end: stop, tail, ..found });
-        }
-        start
-    }
-
     fn extra_keys(&mut self) {
         let Some(rule) = builtin(Builtin::Secret).filter(|rule| self.switches.runs(usize::from(*rule)))
         else {
@@ -497,7 +465,8 @@ impl Scan<'_, '_> {
         self.add(Finding { start, end, rule, confidence: RULES[usize::from(rule)].confidence, tail });
     }
 
-    /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is.
+    /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is. What touches one is a finding
+    /// like any other: a text may hold what only looks like a placeholder.
     pub fn add(&mut self, finding: Finding) {
         let mut from = finding.start;
         // In one that goes on, only those that are there as soon as it is decided.
@@ -531,6 +500,7 @@ pub(crate) fn extend(text: &Text<'_>, at: usize, tail: Tail) -> usize {
         Tail::Closed => false,
         Tail::Run => is_run_byte(byte),
         Tail::Value => !byte.is_ascii_whitespace() && !b"\"'`,;<>\\&".contains(&byte),
+        Tail::Escaped => decode::is_escaped_run(byte),
         Tail::Pem => false,
     };
     if tail == Tail::Pem {

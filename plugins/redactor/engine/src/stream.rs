@@ -98,6 +98,7 @@ struct Resumed {
     stretch: Option<Stretch>,
     run: bool,
     value: bool,
+    escaped: bool,
     /// Up to where a key's material goes, and whether it goes on.
     pem: Option<(usize, bool)>,
 }
@@ -107,15 +108,17 @@ fn resume(text: &Text<'_>, base: usize, open: &Open) -> Resumed {
     let place = |ahead: usize| (base + ahead).min(len);
     let end_of = |on: bool, tail: Tail| on.then(|| extend(text, place(open.seen), tail));
     let (run, value) = (end_of(open.run, Tail::Run), end_of(open.value, Tail::Value));
+    let escaped = end_of(open.escaped, Tail::Escaped);
     let pem = open.pem.map(|ahead| structure::pem_body(text, place(ahead)));
     text.take_peeked();
-    let end = run.max(value).max(pem.map(|(end, _)| end)).unwrap_or(base);
+    let end = run.max(value).max(escaped).max(pem.map(|(end, _)| end)).unwrap_or(base);
     let stretch = open.stretch.map(|stretch| Stretch {
         start: base as isize + stretch.start,
         end: char_end(text.bytes, place(stretch.end).max(end)),
         ..stretch
     });
-    Resumed { stretch, run: run == Some(len), value: value == Some(len), pem }
+    let goes_on = |end: Option<usize>| end == Some(len);
+    Resumed { stretch, run: goes_on(run), value: goes_on(value), escaped: goes_on(escaped), pem }
 }
 
 /// Findings begin and end between characters.
@@ -215,10 +218,11 @@ fn settle(scan: Scan<'_, '_>, base: usize, last: bool, resumed: &Resumed) -> Out
         stretch: None,
         run: resumed.run || goes_on(Tail::Run),
         value: resumed.value || goes_on(Tail::Value),
+        escaped: resumed.escaped || goes_on(Tail::Escaped),
         seen: len - limit,
         pem: pem.map(|end| end.saturating_sub(limit)),
     };
-    let any = open.run || open.value || open.pem.is_some();
+    let any = open.run || open.value || open.escaped || open.pem.is_some();
     let stretch = stretches.last().filter(|s| s.end > limit || (any && s.end == limit)).map(|s| Stretch {
         start: s.start - limit as isize,
         end: s.end - limit,

@@ -65,7 +65,7 @@ pub(crate) fn pem_head(text: &Text<'_>, start: usize) -> Option<usize> {
     let first = run_end(text, body, 64, is_pem_byte);
     let name = run_end(text, body, 24, |b| b.is_ascii_alphabetic() || b == b'-');
     let headed = text.at(name) == Some(b':') && name - body >= 4;
-    (first - body >= 16 || headed).then_some(label)
+    (first - body >= 16 || headed || text.breaks_off(first)).then_some(label)
 }
 
 fn is_pem_byte(byte: u8) -> bool {

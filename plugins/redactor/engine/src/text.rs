@@ -14,11 +14,37 @@ pub(crate) struct Text<'a> {
     peeked: Cell<bool>,
     /// A matcher sees nothing from here on: what it has not decided by then goes on to the end of its run.
     horizon: Cell<usize>,
+    /// Where a text ends that is a part of a longer one of which no more will be seen.
+    limit: usize,
+    /// Whether it begins in the middle of a longer one.
+    headless: bool,
 }
 
 impl<'a> Text<'a> {
     pub fn new(bytes: &'a [u8], closed: bool) -> Text<'a> {
-        Text { bytes, closed, peeked: Cell::new(false), horizon: Cell::new(usize::MAX) }
+        let (peeked, horizon) = (Cell::new(false), Cell::new(usize::MAX));
+        Text { bytes, closed, peeked, horizon, limit: usize::MAX, headless: false }
+    }
+
+    /// A part of a longer text that begins or ends in the middle of it: what it ends in goes on, and nobody will see how.
+    pub fn part(bytes: &'a [u8], headless: bool, endless: bool) -> Text<'a> {
+        let limit = if endless { bytes.len() } else { usize::MAX };
+        Text { limit, headless, ..Text::new(bytes, true) }
+    }
+
+    /// Whether the text begins in the middle of a longer one.
+    pub fn is_headless(&self) -> bool {
+        self.headless
+    }
+
+    /// Whether the text ends in the middle of a longer one.
+    pub fn is_endless(&self) -> bool {
+        self.limit != usize::MAX
+    }
+
+    /// Whether what reached this place might go on if more of the text could be seen.
+    pub fn breaks_off(&self, at: usize) -> bool {
+        at >= self.limit
     }
 
     pub fn len(&self) -> usize {
@@ -42,7 +68,7 @@ impl<'a> Text<'a> {
 
     /// From now on nothing further than [`SIGHT_BYTES`] from `start` is seen.
     pub fn look_from(&self, start: usize) {
-        self.horizon.set(start.saturating_add(SIGHT_BYTES));
+        self.horizon.set(start.saturating_add(SIGHT_BYTES).min(self.limit));
     }
 
     /// From now on all is seen.
@@ -62,6 +88,11 @@ impl<'a> Text<'a> {
     /// Whether `word` stands at `at`.
     pub fn stands(&self, at: usize, word: &[u8]) -> bool {
         word.iter().enumerate().all(|(i, byte)| self.at(at + i) == Some(*byte))
+    }
+
+    /// Whether the text breaks off in the middle of `word` at `at`.
+    pub fn breaks_off_in(&self, at: usize, word: &[u8]) -> bool {
+        self.breaks_off(at + word.len()) && word.starts_with(self.slice(at, self.len()))
     }
 
     /// Whether someone looked past the open end since the last call.

@@ -2,83 +2,10 @@
 
 mod common;
 
+use common::spans::{compare, letter, marked, redacted, same_in_pieces, shown, streamed, whole};
 use common::{Random, base64, expand, hex, table};
 use proptest::prelude::*;
-use redactor_engine::{HOLD_BYTES_MAX, Piece, Switches, scan_piece, scan_text};
-
-/// What is redacted, and by which rule: what decides about the text that comes out.
-type Spans = Vec<(usize, usize, u16)>;
-
-/// As the host joins them: two of one rule that touch are one.
-fn joined(found: impl Iterator<Item = (usize, usize, u16)>) -> Spans {
-    let mut out = Spans::new();
-    for (start, end, rule) in found {
-        match out.last_mut() {
-            Some(last) if last.1 == start && last.2 == rule => last.1 = end,
-            _ => out.push((start, end, rule)),
-        }
-    }
-    out
-}
-
-fn switches(strict: bool) -> Switches {
-    Switches { strict, ..Switches::default() }
-}
-
-fn whole(text: &[u8], key: &str, strict: bool) -> Spans {
-    let piece = Piece { content: text, key, last: true, ..Piece::default() };
-    joined(scan_piece(&piece, &switches(strict)).findings.iter().map(|f| (f.start, f.end, f.rule)))
-}
-
-/// Hands the text over in pieces as the host does: what is unsettled stands before the next piece.
-fn streamed(text: &[u8], key: &str, strict: bool, mut next_cut: impl FnMut() -> usize) -> Spans {
-    let switches = switches(strict);
-    let mut out = Spans::new();
-    let (mut from, mut seen, mut carry) = (0, 0, Vec::new());
-    loop {
-        seen = (seen + next_cut().max(1)).min(text.len());
-        let last = seen == text.len();
-        let piece = Piece { content: &text[from..seen], key, carry: &carry, last, ..Piece::default() };
-        let outcome = scan_piece(&piece, &switches);
-        assert!(outcome.settled <= piece.content.len());
-        assert!(outcome.carry.len() <= 4096);
-        assert!(piece.content.len() - outcome.settled <= HOLD_BYTES_MAX, "too much is held back");
-        for found in &outcome.findings {
-            assert!(found.start < found.end && found.end <= outcome.settled);
-            out.push((from + found.start, from + found.end, found.rule));
-        }
-        from += outcome.settled;
-        carry = outcome.carry;
-        if last {
-            assert_eq!(from, text.len());
-            return joined(out.into_iter());
-        }
-    }
-}
-
-/// The bytes that are redacted.
-fn marked(len: usize, spans: &Spans) -> Vec<bool> {
-    let mut out = vec![false; len];
-    spans.iter().for_each(|(start, end, _)| out[*start..*end].iter_mut().for_each(|byte| *byte = true));
-    out
-}
-
-fn same_in_pieces(text: &[u8], key: &str, next_cut: impl FnMut() -> usize, what: &str) {
-    compare(text, key, false, next_cut, what);
-}
-
-fn compare(text: &[u8], key: &str, strict: bool, next_cut: impl FnMut() -> usize, what: &str) {
-    let (whole, pieces) = (whole(text, key, strict), streamed(text, key, strict, next_cut));
-    let rules = redactor_engine::rules();
-    let named = |spans: &Spans| -> Vec<(usize, usize, &str)> {
-        spans.iter().map(|(start, end, rule)| (*start, *end, rules[usize::from(*rule)].id)).collect()
-    };
-    assert_eq!(named(&whole), named(&pieces), "{what}: {}", String::from_utf8_lossy(text));
-}
-
-fn shown(text: &[u8], mask: &[bool]) -> String {
-    text.iter().zip(mask).map(|(byte, hidden)| if *hidden { '#' } else { char::from(*byte) }).collect()
-}
+use redactor_engine::{Piece, Switches, scan_piece, scan_text};
 
 /// Text as it is met: words, code, JSON, and examples of the rules between them.
 fn traffic(seed: u64) -> String {
@@ -300,15 +227,6 @@ fn what_was_found_once() {
     }
 }
 
-fn redacted(text: &str, strict: bool) -> String {
-    let mut out = text.as_bytes().to_vec();
-    for (start, end, rule) in whole(text.as_bytes(), "", strict).into_iter().rev() {
-        let id = redactor_engine::rules()[usize::from(rule)].id;
-        out.splice(start..end, format!("[REDACTED:{id}:0123456789abcdef]").into_bytes());
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// The words of a placeholder, and those before it, are no context of what stands behind it.
 #[test]
 fn what_was_redacted_is_not_redacted_again() {
@@ -319,6 +237,10 @@ fn what_was_redacted_is_not_redacted_again() {
         "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9+/*32>-<a-f0-9*40>",
         "sentry t<a-f0-9*32>{<A-Za-z0-9*300>",
         "EXPO_<A-Za-z0-9*30>\\n<a-f0-9*32>",
+        "glpat-<A-Za-z0-9*20>-<A-Za-z0-9*9>token-<a-f0-9*64> x",
+        "machine r login c password <A-Za-z0-9+/*200> x",
+        "password=<a-z0-9*14>\\u0067\\u0073\\u006b_<A-Za-z0-9*52> x",
+        "<A-Za-z0-9*16>=password=<A-Za-z0-9*15> x",
     ]
     .map(|text| expand(text, 3))
     .to_vec();
@@ -464,12 +386,6 @@ fn the_work_grows_with_the_length_of_the_text() {
         assert!(long <= short * 5 + 20_000, "{piece}: {short} steps, then {long}");
         assert!(long <= 4_000 * 800, "{piece}: {long} steps for 4,000 bytes");
     }
-}
-
-/// Text of this many bytes with a secret in it at `at`, and one without.
-fn letter(bytes: usize, at: usize, secret: &str) -> String {
-    let prose = "We walked along the river and spoke of other things, as one does. ".repeat(bytes / 60 + 2);
-    format!("{} {secret} {}", &prose[..at], &prose[at..bytes])
 }
 
 #[test]

@@ -6,6 +6,9 @@
     reason = "each test binary uses its own part, and a table that cannot be read must fail"
 )]
 
+pub mod layers;
+pub mod spans;
+
 /// One row.
 pub struct Row {
     pub id: String,

@@ -1,0 +1,138 @@
+//! Secrets in encodings: found wherever they stand, and nothing of them is left.
+
+mod common;
+
+use common::expand;
+use common::layers::wrapped;
+use common::spans::{letter, marked, redacted, same_in_pieces, shown, whole};
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Only what a form must escape.
+fn form(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn unicode(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()
+}
+
+fn backslash(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\x{byte:02x}")).collect()
+}
+
+/// A secret that lies across the edge of a window of escapes, wherever the edge is.
+#[test]
+fn a_secret_is_found_wherever_it_stands_in_escapes() {
+    let secrets = [
+        expand("ghp_<A-Za-z0-9*36>", 9),
+        expand("password=<a-z0-9*14>", 9),
+        expand("sk-ant-api03-<A-Za-z0-9_-*93>AA", 9),
+    ];
+    for encode in [percent, form, unicode, backslash] {
+        for secret in &secrets {
+            for at in (0..500).step_by(37) {
+                let text = encode(&letter(700, at, secret));
+                let from = encode(&letter(700, at, secret)[..at + 1]).len();
+                let name = if secret.starts_with('p') { encode("password=").len() } else { 0 };
+                let inside = from + name..from + encode(secret).len();
+                let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
+                assert!(mask[inside].iter().all(|hidden| *hidden), "{at}: {}", shown(text.as_bytes(), &mask));
+                if at % 111 == 0 {
+                    for size in [13, 300] {
+                        same_in_pieces(text.as_bytes(), "", || size, &format!("{at} {size}"));
+                    }
+                }
+            }
+        }
+        let harmless = encode(&letter(4000, 0, ""));
+        assert_eq!(whole(harmless.as_bytes(), "", false), []);
+    }
+}
+
+/// How many mixtures a test makes: few in every run, more where the environment says so.
+fn mixtures(few: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let from = number("SLUICE_MIXTURES_FROM").unwrap_or(0);
+    from..from + number("SLUICE_MIXTURES").unwrap_or(few)
+}
+
+/// So many bytes may stand for one of a secret.
+const BLOWN_UP_MAX: usize = 4;
+
+/// The longest part of what is hidden in plain text that is left of it in an encoding.
+fn left(seed: u64) -> Option<String> {
+    let (plain, encodings, layer, hidden) = wrapped(seed);
+    // What encodings blow up too much is out of sight.
+    if layer.places[plain.len() - 1].1 - layer.places[0].0 > plain.len() * BLOWN_UP_MAX {
+        return None;
+    }
+    let mask = marked(layer.text.len(), &whole(&layer.text, "", false));
+    let mut run = 0;
+    for (at, (start, end)) in layer.places.iter().enumerate() {
+        let survives = hidden[at] && mask[*start..*end].iter().all(|hidden| !hidden);
+        run = if survives { run + 1 } else { 0 };
+        if run == 8 {
+            let shown = shown(&layer.text, &mask);
+            let shown = if mixtures(0).end - mixtures(0).start == 1 { shown } else { String::new() };
+            let (first, last) = (layer.places[0].0, layer.places[plain.len() - 1].1);
+            let near = |at: usize| {
+                String::from_utf8_lossy(&layer.text[at.saturating_sub(12)..layer.text.len().min(at + 12)])
+                    .into_owned()
+            };
+            let (before, behind) = (near(first), near(last));
+            return Some(format!(
+                "{seed}: {encodings:?} {before:?} {behind:?} at {at} of {plain:?}: {shown}"
+            ));
+        }
+    }
+    None
+}
+
+#[test]
+fn nothing_of_a_secret_is_left_in_an_encoding() {
+    let failures: Vec<String> = mixtures(200).filter_map(left).collect();
+    assert!(
+        failures.is_empty(),
+        "{}\n{} in all",
+        failures[..failures.len().min(40)].join("\n"),
+        failures.len()
+    );
+}
+
+#[test]
+fn what_is_left_of_an_encoding_is_not_redacted_again() {
+    let again = |seed: u64| {
+        let once = redacted(&String::from_utf8_lossy(&wrapped(seed).2.text), seed % 2 == 1);
+        let twice = redacted(&once, seed % 2 == 1);
+        (once != twice).then(|| format!("{seed}: {once}\n{twice}"))
+    };
+    let failures: Vec<String> = mixtures(200).filter_map(again).collect();
+    assert!(
+        failures.is_empty(),
+        "{}\n{} in all",
+        failures[..failures.len().min(9)].join("\n"),
+        failures.len()
+    );
+}
+
+/// A model or a page can be made to write what looks like a placeholder: it must not shield what stands beside it.
+#[test]
+fn what_looks_like_a_placeholder_hides_nothing() {
+    let token = expand("ghp_<A-Za-z0-9*36>", 3);
+    let placeholder = expand("[REDACTED:jwt:<a-f0-9*16>]", 4);
+    for text in [
+        format!("{token}{placeholder} x"),
+        format!("{placeholder}{token} x"),
+        format!("a {token}[REDACTED: x"),
+        format!("password={placeholder}{token} x"),
+    ] {
+        let once = redacted(&text, false);
+        assert!(!once.contains(&token[4..12]), "{once}");
+    }
+}

@@ -1,0 +1,82 @@
+//! What one piece must tell the next: a constructed text for each of it, cut so that leaving it out is seen.
+
+mod common;
+
+use common::spans::{compare, letter, same_in_pieces};
+use common::{base64, expand};
+
+/// Texts that differ when something is left out of what is carried, or when what is undecided is settled.
+fn texts() -> Vec<(&'static str, String)> {
+    let jwt = "eyJhbGciOiJIUzI1NiJ9";
+    let key = "-----BEGIN PRIVATE KEY-----";
+    let escaped = |text: &str| text.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let long = expand("sk-ant-api03-<A-Za-z0-9_-*193>", 3);
+    // So far from its word that not each window has both.
+    let far = expand("datadog was what we spoke of along the river <a-f0-9*32> ", 3);
+    let secret = expand("API_KEY=<A-Za-z0-9*24> ", 7);
+    vec![
+        (
+            "a run was judged with its punctuation",
+            format!("<A-Za-z0-9*20>{}=<A-Za-z0-9*30>.<A-Za-z0-9*30> x", "/ab".repeat(600)),
+        ),
+        (
+            "a secret was found in an encoding long ago",
+            base64(
+                (letter(900, 100, &secret) + &letter(3600, 3300, &expand("glpat-<A-Za-z0-9_-*20>", 8)))
+                    .as_bytes(),
+            ),
+        ),
+        (
+            "a surer one begins in the first bytes of one",
+            format!("key <A-Za-z0-9*12>.{jwt}.<A-Za-z0-9_-*700> x"),
+        ),
+        ("a sign of padding is not there yet", "<A-Za-z0-9*20>.token.<A-Za-z0-9*342>== x".to_owned()),
+        ("no sign of padding is there yet", "<A-Za-z0-9*20>.token.<A-Za-z0-9*343>= x".to_owned()),
+        ("a symbol goes on with a token", "the token <A-Za-z0-9*338>#$<A-Za-z0-9*60> x".to_owned()),
+        (
+            "an encoding begins behind a sign",
+            format!("<A-Za-z0-9*600>={} x", base64(letter(330, 290, &secret).as_bytes())),
+        ),
+        (
+            "a second key in the line of one",
+            format!("{key}\n<A-Za-z0-9+/*60>\nab{key}\n<A-Za-z0-9+/*700>\n-- x"),
+        ),
+        ("escapes go on", escaped(&letter(900, 300, &long))),
+        ("windows of escapes have fixed places", escaped(&format!("{} x", far.repeat(20)))),
+        ("an escape comes late", "sk-ant-api03-<A-Za-z0-9_-*70>%5f<A-Za-z0-9_-*22>AA x".to_owned()),
+        (
+            "a placeholder touches a long one",
+            "a sk-ant-api03-<A-Za-z0-9_-*365>[REDACTED:jwt:<a-f0-9*16>] x".to_owned(),
+        ),
+        (
+            "a placeholder touches what is found",
+            "a glpat-<A-Za-z0-9*20>[REDACTED:jwt:<a-f0-9*16>] x ghp_<A-Za-z0-9*36>[REDACTED x".to_owned(),
+        ),
+    ]
+}
+
+#[test]
+fn what_a_piece_must_tell_the_next() {
+    for (what, text) in texts() {
+        let text = expand(&text, 0);
+        // Byte by byte a long text is thousands of scans.
+        let small = if text.len() < 1000 { 1 } else { 31 };
+        for (size, strict) in [(small, false), (64, true), (500, false)] {
+            compare(text.as_bytes(), "content", strict, || size, &format!("{what}, {size}"));
+        }
+    }
+}
+
+#[test]
+fn a_character_that_is_not_all_there() {
+    for text in [
+        &b"password=\"abcdefgh1\xe2\x82\" x"[..],
+        b"password=hunter2222\xf0\x9f x \xf0\x9f\x98",
+        b"\xe9 password='\xc3\xa9hunter22\xc3' x",
+        b"password=\x80\x80\x80\x80\x80hunter22\x80\x80\x80\x80\x80 x",
+    ] {
+        for size in [1, 2, 3, 5] {
+            same_in_pieces(text, "content", || size, "characters");
+        }
+    }
+}
