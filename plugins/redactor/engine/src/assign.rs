@@ -4,7 +4,7 @@ use crate::names::{HARMLESS, QUALIFIERS, TAILS};
 use crate::operator::{Place, operator};
 use crate::rules::Builtin;
 use crate::sample::{cut_short, is_odd_hex, says_wrong};
-use crate::text::Text;
+use crate::text::{Text, behind_escape};
 use crate::value::{Setting, VALUE_BYTES_MIN, is_secret, may_be_secret};
 
 /// How far left and right of the keyword its name reaches.
@@ -48,6 +48,7 @@ fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
     {
         start -= 1;
     }
+    start = behind_escape(text.bytes, start, at);
     let mut stop = end;
     while stop - end < NAME_BYTES_MAX && text.at(stop).is_some_and(is_name_byte) {
         stop += 1;

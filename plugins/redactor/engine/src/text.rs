@@ -150,3 +150,18 @@ fn ends_escape(bytes: &[u8], end: usize) -> bool {
         || (back(6) == Some(b'\\') && back(5) == Some(b'u') && hex(4))
         || (back(4) == Some(b'\\') && back(3) == Some(b'x') && hex(2))
 }
+
+/// Where the word begins that an escape may stand before: of `\nTOKEN` the letter of the escape is no part.
+pub(crate) fn behind_escape(bytes: &[u8], start: usize, word: usize) -> usize {
+    let hex = |from: usize, n: usize| {
+        bytes.get(from..from + n).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit))
+    };
+    let len = match (start.checked_sub(1).map(|at| bytes[at]), bytes.get(start)) {
+        (Some(b'\\'), Some(b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'0')) => 1,
+        (Some(b'\\'), Some(b'u')) if hex(start + 1, 4) => 5,
+        (Some(b'\\'), Some(b'x')) if hex(start + 1, 2) => 3,
+        (Some(b'%'), _) if hex(start, 2) => 2,
+        _ => 0,
+    };
+    if start + len <= word { start + len } else { start }
+}
