@@ -217,7 +217,8 @@ impl Writer {
             let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(
                 code,
-                "    Anchor {{ text: {text:?}, exact: {exact}, word: {word}, least: {least}, rules: &{rules:?} }},"
+                "    Anchor {{ head: {}, text: {text:?}, exact: {exact}, word: {word}, least: {least}, rules: &{rules:?} }},",
+                head(text, *exact),
             );
         }
         // One bucket a bit, in the order of the bits. Grams with one hash share it.
@@ -271,15 +272,8 @@ impl Writer {
             if !two.any(|byte| byte.is_ascii_alphabetic()) {
                 return Err(format!("the name `{text}` has no letter among its first two bytes"));
             }
-            let eight = |of: fn(u8) -> u8| {
-                text.bytes().take(8).rev().fold(0u64, |all, byte| all << 8 | u64::from(of(byte)))
-            };
-            let mask = eight(|byte| if byte.is_ascii_alphabetic() { 0xdf } else { 0xff });
-            let head = eight(|byte| byte);
-            let _ = writeln!(
-                entries,
-                "    Word {{ head: {head}, mask: {mask}, text: {text:?}, known: {known} }},"
-            );
+            let head = head(text, false);
+            let _ = writeln!(entries, "    Word {{ head: {head}, text: {text:?}, known: {known} }},");
         }
         let mut flags = vec![0u64; 1 << words::HASH_BITS >> 6];
         let (mut starts, mut numbers) = (vec![0], Vec::<usize>::new());
@@ -334,6 +328,15 @@ impl Writer {
         }
         self.code.push_str("];\n");
     }
+}
+
+/// The first eight bytes of a word and which of their bits count: in a letter all but that of case, unless it counts.
+fn head(text: &str, exact: bool) -> String {
+    let eight = |of: &dyn Fn(u8) -> u8| {
+        text.bytes().take(8).rev().fold(0u64, |all, byte| all << 8 | u64::from(of(byte)))
+    };
+    let mask = eight(&|byte| if byte.is_ascii_alphabetic() && !exact { 0xdf } else { 0xff });
+    format!("Head {{ bytes: {}, mask: {mask} }}", eight(&|byte| byte))
 }
 
 fn simple(node: &Node) -> Option<Set> {

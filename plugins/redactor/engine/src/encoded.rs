@@ -91,6 +91,9 @@ impl Scan<'_, '_> {
     fn encoding_at(&mut self, from: usize) {
         let bytes = self.text.bytes;
         let start = from + bytes[from..].iter().take_while(|byte| matches!(byte, b'-' | b'_')).count();
+        if self.run_end(start) - start < ENCODED_BYTES_MIN {
+            return;
+        }
         // In a text that is encoded as a whole, its windows are looked at.
         let goes_on = || start.checked_sub(LOOK_BYTES).is_some_and(|at| begins_as_base64(&bytes[at..start]));
         let fresh = from.checked_sub(1).is_some_and(|at| ends_part(bytes[at]));

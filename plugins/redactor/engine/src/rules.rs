@@ -67,9 +67,37 @@ pub(crate) enum Builtin {
     GoogleCredentials,
 }
 
+/// The first eight bytes of a word, the first the lowest, so that most others are told from it by one comparison.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub bytes: u64,
+    /// Which bits count: all but that of case, in a letter whose case does not; none after the end of a short word.
+    pub mask: u64,
+}
+
+impl Head {
+    pub const BYTES: usize = 8;
+
+    /// The same of a text.
+    #[inline]
+    pub fn of(text: &[u8]) -> u64 {
+        match text.first_chunk() {
+            Some(head) => u64::from_le_bytes(*head),
+            None => text.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
+        }
+    }
+
+    /// Whether the text begins with these bytes.
+    #[inline]
+    pub fn begins(&self, text: u64) -> bool {
+        (text ^ self.bytes) & self.mask == 0
+    }
+}
+
 /// A literal at which rules are tried.
 #[derive(Debug)]
 pub(crate) struct Anchor {
+    pub head: Head,
     pub text: &'static str,
     /// Whether upper and lower case count.
     pub exact: bool,
@@ -91,10 +119,7 @@ pub(crate) struct AnyRun {
 /// A word that is looked for before a run, in lower case.
 #[derive(Debug)]
 pub(crate) struct Word {
-    /// Its first eight bytes, the first the lowest; zeros after its end.
-    pub head: u64,
-    /// Which bits of them count: all but that of case, in a letter.
-    pub mask: u64,
+    pub head: Head,
     pub text: &'static str,
     pub known: Known,
 }

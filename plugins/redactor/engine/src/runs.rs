@@ -7,7 +7,7 @@ use crate::placeholder::after_placeholders;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{
-    ANY_RUN, AnyRun, Kind, Known, RULES, WORD_FLAGS, WORD_LISTS, WORD_RANKS, WORD_STARTS, WORDS, Word,
+    ANY_RUN, AnyRun, Head, Kind, Known, RULES, WORD_FLAGS, WORD_LISTS, WORD_RANKS, WORD_STARTS, WORDS, Word,
 };
 use crate::text::Text;
 
@@ -147,17 +147,13 @@ fn known_word(bytes: &[u8], spot: &Spot, list: usize, out: &mut Context) {
     let rest = &bytes[at..start];
     let (Some(first), Some(last)) = (WORD_STARTS.get(list), WORD_STARTS.get(list + 1)) else { return };
     let mut named = false;
-    let head = match rest.first_chunk() {
-        Some(head) => u64::from_le_bytes(*head),
-        None => rest.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
-    };
+    let head = Head::of(rest);
     for number in WORD_LISTS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
-        let Some(Word { head: wanted, mask, text: known, known: what }) = WORDS.get(usize::from(*number))
-        else {
+        let Some(Word { head: wanted, text: known, known: what }) = WORDS.get(usize::from(*number)) else {
             return;
         };
-        let beyond = known.as_bytes().get(8..).unwrap_or_default();
-        if (head ^ wanted) & mask != 0
+        let beyond = known.as_bytes().get(Head::BYTES..).unwrap_or_default();
+        if !wanted.begins(head)
             || !rest
                 .get(known.len() - beyond.len()..known.len())
                 .is_some_and(|text| text.eq_ignore_ascii_case(beyond))

@@ -7,7 +7,7 @@ use crate::escaped::Undone;
 use crate::placeholder::{PLACEHOLDER_BYTES_MAX, placeholders};
 use crate::program::{self, in_set};
 use crate::random;
-use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Kind, Lead, PROBES, RANKS, RULES, builtin};
+use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Head, Kind, Lead, PROBES, RANKS, RULES, builtin};
 use crate::runs::is_run_byte;
 use crate::sample::{is_documented, made_up};
 use crate::structure::{self, Range};
@@ -249,7 +249,11 @@ impl Scan<'_, '_> {
             let Some(start) = at.checked_sub(usize::from(*offset)) else { continue };
             let end = start + anchor.text.len();
             let Some(found) = bytes.get(start..end) else { continue };
-            if found.iter().zip(anchor.text.as_bytes()).all(|(found, text)| same(*found, *text, anchor.exact))
+            if !anchor.head.begins(Head::of(&bytes[start..])) {
+                continue;
+            }
+            let beyond = found.iter().zip(anchor.text.as_bytes()).skip(Head::BYTES);
+            if beyond.into_iter().all(|(found, text)| same(*found, *text, anchor.exact))
                 && (!anchor.word || begins_word(bytes, start))
             {
                 self.attempts(anchor.rules, start, end);
