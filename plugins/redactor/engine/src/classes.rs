@@ -175,6 +175,17 @@ macro_rules! forms {
             out
         }
 
+        /// `]`, with which placeholders end.
+        #[inline]
+        $(#[$feature])*
+        pub(crate) fn closers(block: &Block) -> u64 {
+            let mut out = 0;
+            for at in (0..BLOCK_BYTES).step_by(16) {
+                out |= bits(equal(lane(block, at), b']')) << at;
+            }
+            out
+        }
+
         /// `n`, `r` and `t`, which stand for white space after a backslash.
         #[inline]
         $(#[$feature])*
@@ -190,7 +201,7 @@ macro_rules! forms {
     };
 }
 
-pub(crate) use machine::{bound_bytes, core_bytes, escapes, kinds, words};
+pub(crate) use machine::{bound_bytes, closers, core_bytes, escapes, kinds, words};
 
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
@@ -262,7 +273,7 @@ mod machine {
         };
     }
 
-    always!(core_bytes -> u64, bound_bytes -> u64, escapes -> u64, kinds -> Kinds, words -> Words);
+    always!(core_bytes -> u64, bound_bytes -> u64, closers -> u64, escapes -> u64, kinds -> Kinds, words -> Words);
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -368,6 +379,7 @@ mod tests {
                 assert_eq!(kinds(&block), plain::kinds(&block));
                 assert_eq!(words(&block), plain::words(&block));
                 assert_eq!(escapes(&block), plain::escapes(&block));
+                assert_eq!(closers(&block), plain::closers(&block));
                 for (k, byte) in block.iter().enumerate() {
                     let core = byte.is_ascii_alphanumeric() || b"_-".contains(byte);
                     assert_eq!(core_bytes(&block) >> k & 1 == 1, core);

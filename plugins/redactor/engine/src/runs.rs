@@ -76,43 +76,42 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
     let line = BLOCK_BYTES - newlines.0.leading_zeros() as usize;
-    let read = |outside: usize| {
-        let mut out = Context::default();
-        let mut places = begins & !low_bits(outside);
-        while places != 0 {
-            let place = places.trailing_zeros() as usize;
-            places &= places - 1;
-            // Bits before the beginning of the text are never set.
-            let at = start - (BLOCK_BYTES - place);
-            let four = bytes
-                .get(at..)
-                .and_then(|rest| rest.first_chunk())
-                .map_or(0, |four| u32::from_le_bytes(*four));
-            let hash = ((four & 0x1f1f_1f1f).wrapping_mul(WORD_FACTOR) >> (32 - WORD_BITS)) as usize;
-            let (flags, below) = (WORD_FLAGS[hash >> 6], (1u64 << (hash & 63)) - 1);
-            if flags >> (hash & 63) & 1 == 1 {
-                let list = usize::from(WORD_RANKS[hash >> 6]) + (flags & below).count_ones() as usize;
-                let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
-                let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
-                known_word(bytes, &spot, list, &mut out);
-            }
-            if two >> place & 1 == 1
-                && place >= line
-                && four & 0xdfdf == u32::from(u16::from_le_bytes(*b"ID"))
-            {
-                out.hash = true;
-            }
-        }
-        out
-    };
-    let out = read(outside);
-    if !out.says_anything() {
+    let out = read(bytes, start, begins & !low_bits(outside), ends, two, line);
+    if !out.says_anything() || classes::before!(closers, bytes, start) & !low_bits(outside) == 0 {
         return out;
     }
     // The words in and before what was redacted say nothing of what stands behind it: they spoke of that.
     let redacted =
         BLOCK_BYTES - (start - after_placeholders(bytes, start.saturating_sub(CONTEXT_BYTES_MAX), start));
-    if redacted > outside { read(redacted) } else { out }
+    if redacted > outside { read(bytes, start, begins & !low_bits(redacted), ends, two, line) } else { out }
+}
+
+/// Looks the words up that begin at `places` of the block before `start`. `two` are those of two letters; from `line` on
+/// they stand in the run's own line.
+#[inline(never)]
+fn read(bytes: &[u8], start: usize, mut places: u64, ends: u64, two: u64, line: usize) -> Context {
+    let mut out = Context::default();
+    while places != 0 {
+        let place = places.trailing_zeros() as usize;
+        places &= places - 1;
+        // Bits before the beginning of the text are never set.
+        let at = start - (BLOCK_BYTES - place);
+        let four = bytes.get(at..).and_then(|rest| rest.first_chunk());
+        let four = four.map_or(0, |four| u32::from_le_bytes(*four));
+        let hash = ((four & 0x1f1f_1f1f).wrapping_mul(WORD_FACTOR) >> (32 - WORD_BITS)) as usize;
+        let (flags, below) = (WORD_FLAGS[hash >> 6], (1u64 << (hash & 63)) - 1);
+        if flags >> (hash & 63) & 1 == 1 {
+            let list = usize::from(WORD_RANKS[hash >> 6]) + (flags & below).count_ones() as usize;
+            let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
+            let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
+            known_word(bytes, &spot, list, &mut out);
+        }
+        let id = u32::from(u16::from_le_bytes(*b"ID"));
+        if two >> place & 1 == 1 && place >= line && four & 0xdfdf == id {
+            out.hash = true;
+        }
+    }
+    out
 }
 
 impl Context {
