@@ -183,8 +183,8 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// The positions that have a whole block; says how many. Sixteen a turn: a turn costs the sandbox a look at its fuel
-    /// and its deadline, and so does a call. Apart from what runs for a gram, so that the loop needs few registers.
+    /// The positions that have a whole block; says how many. A turn costs the sandbox a look at its fuel and its deadline,
+    /// and so does a call: so each is for many.
     #[inline(never)]
     fn blocks(&mut self) -> usize {
         let mut rest = self.text.bytes;
@@ -252,8 +252,8 @@ impl Scan<'_, '_> {
             if !anchor.head.begins(Head::of(&bytes[start..])) {
                 continue;
             }
-            let beyond = found.iter().zip(anchor.text.as_bytes()).skip(Head::BYTES);
-            if beyond.into_iter().all(|(found, text)| same(*found, *text, anchor.exact))
+            let mut beyond = found.iter().zip(anchor.text.as_bytes()).skip(Head::BYTES);
+            if beyond.all(|(found, text)| same(*found, *text, anchor.exact))
                 && (!anchor.word || begins_word(bytes, start))
             {
                 self.attempts(anchor.rules, start, end);
