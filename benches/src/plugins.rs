@@ -23,10 +23,7 @@ pub fn run() {
         "µs",
     );
 
-    let redactor = match redactor_file() {
-        Some(file) => Artifact::from_bytes(std::fs::read(file).unwrap()).unwrap(),
-        None => artifact(sluice_bundled::REDACTOR),
-    };
+    let redactor = redactor();
     let redactor = engine.load_redactor(&redactor, redactor.digest(), limits(PluginKind::Redactor)).unwrap();
     let small = corpus::mix(1 << 10);
     figure(
@@ -76,9 +73,13 @@ fn scan(redactor: &sluice_plugin::Redactor, what: &str, text: &str) {
 /// Turns of the sandbox and its peer.
 const ROUNDS: usize = 31;
 
-/// `--redactor FILE.wasm` measures another one than the bundled.
-fn redactor_file() -> Option<String> {
-    std::env::args().skip_while(|arg| arg != "--redactor").nth(1)
+/// The bundled redactor, or another: `--redactor FILE.wasm`.
+pub fn redactor() -> Artifact {
+    match std::env::args().skip_while(|arg| arg != "--redactor").nth(1) {
+        Some(file) => Artifact::from_bytes(std::fs::read(file).unwrap()),
+        None => Artifact::from_bytes(sluice_bundled::REDACTOR),
+    }
+    .unwrap()
 }
 
 fn field(text: &str) -> Field<'_> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sluice_core::{Egress, PluginKind, PluginLimits, Protected, Secret};
 use sluice_governance::redact::Scan;
 use sluice_governance::{Direction, KnownValues, Memo, Tagger, TextStream};
-use sluice_plugin::{Artifact, PluginEngine, Redactor};
+use sluice_plugin::{PluginEngine, Redactor};
 use std::collections::BTreeSet;
 
 /// Bytes of the history, and of one message of it.
@@ -26,7 +26,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let engine = PluginEngine::new(None).unwrap();
-        let artifact = Artifact::from_bytes(sluice_bundled::REDACTOR).unwrap();
+        let artifact = crate::plugins::redactor();
         let limits = PluginLimits::default_for(PluginKind::Redactor);
         let redactor = engine.load_redactor(&artifact, artifact.digest(), limits).unwrap();
         let rules = redactor.rules("{}").unwrap().value.into_iter().map(|rule| rule.id).collect();

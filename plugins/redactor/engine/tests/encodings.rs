@@ -136,3 +136,26 @@ fn what_looks_like_a_placeholder_hides_nothing() {
         assert!(!once.contains(&token[4..12]), "{once}");
     }
 }
+
+#[test]
+fn the_letter_of_an_escape_is_no_part_of_the_name_behind_it() {
+    for escape in ["\\n", "\\r\\n", "\\t", "%0A", "%0d%0a", "\\u000a", "\\x0a"] {
+        let once = redacted(&format!("x=1{escape}DB_PASSWORD=correct-horse-battery{escape}the end"), false);
+        assert!(!once.contains("horse"), "{once}");
+        let once = redacted(&format!("x=1{escape}TOKEN=9aKd02mXz81Lq{escape}the end"), false);
+        assert!(!once.contains("02mX"), "{once}");
+    }
+}
+
+#[test]
+fn a_name_may_be_glued_to_the_run_behind_it() {
+    let id = expand("<a-f0-9*8>-<a-f0-9*4>-4<a-f0-9*3>-a<a-f0-9*3>-<a-f0-9*12>", 5);
+    for name in ["Token", "SECRET", "key", "access", "private", "password"] {
+        for sign in ["-", "_", "=", "."] {
+            let once = redacted(&format!("see collect2{name}{sign}{id} x"), false);
+            assert!(!once.contains(&id), "{once}");
+        }
+    }
+    let once = redacted(&format!("see collect2stone-{id} x"), false);
+    assert!(once.contains(&id), "{once}");
+}
