@@ -152,7 +152,7 @@ impl Writer {
             Node::Seq(all) => {
                 let mut literal = Vec::new();
                 for node in all {
-                    if let Some(byte) = only_byte(node) {
+                    if let Some(byte) = pattern::only_byte(node) {
                         literal.push(byte);
                         continue;
                     }
@@ -232,6 +232,7 @@ impl Writer {
         let mut flags = vec![0u64; grams::FLAG_BYTES / 8];
         buckets.keys().for_each(|hash| flags[*hash as usize / 64] |= 1 << (hash % 64));
         self.code.push_str("];\n");
+        let _ = writeln!(self.code, "pub const GRAM_FACTOR: u32 = {};", grams::FACTOR);
         self.ranks("RANKS", &flags);
         let bytes: Vec<u8> = flags.iter().flat_map(|word| word.to_le_bytes()).collect();
         let _ = writeln!(self.code, "pub static FLAGS: [u8; {}] = {bytes:?};", bytes.len());
@@ -283,6 +284,8 @@ impl Writer {
             starts.push(numbers.len());
         }
         let _ = writeln!(self.code, "pub static WORD_FLAGS: [u64; {}] = {flags:?};", flags.len());
+        let _ = writeln!(self.code, "pub const WORD_BITS: u32 = {};", words::HASH_BITS);
+        let _ = writeln!(self.code, "pub const WORD_FACTOR: u32 = {};", words::HASH_FACTOR);
         self.ranks("WORD_RANKS", &flags);
         let _ = writeln!(self.code, "pub static WORD_STARTS: [u16; {}] = {starts:?};", starts.len());
         let _ = writeln!(self.code, "pub static WORD_LISTS: [u16; {}] = {numbers:?};", numbers.len());
@@ -343,15 +346,6 @@ fn simple(node: &Node) -> Option<Set> {
     match node {
         Node::Set(set) => Some(**set),
         Node::Seq(all) if all.len() == 1 => simple(&all[0]),
-        _ => None,
-    }
-}
-
-fn only_byte(node: &Node) -> Option<u8> {
-    match node {
-        Node::Set(set) if set.iter().filter(|flag| **flag).count() == 1 => {
-            set.iter().position(|flag| *flag).map(|byte| byte as u8)
-        }
         _ => None,
     }
 }

@@ -109,11 +109,14 @@ fn grams(places: &[Set]) -> Vec<u32> {
 pub const FLAG_BYTES: usize = (1 << 14) + 8;
 
 /// The place of a gram's bit: the upper bits of a product say at which byte a window of 32 begins, the lower five of its
-/// first byte which of them it is. The scanner has the same lines. The factor was chosen among thousands: with it the
-/// fewest triples of ordinary text fall on the bit of another.
+/// first byte which of them it is. The scanner has the same lines.
 pub fn hash(gram: u32) -> u32 {
-    8 * (gram.wrapping_mul(0xa13f_0500) >> 18) + (gram & 31)
+    8 * (gram.wrapping_mul(FACTOR) >> 18) + (gram & 31)
 }
+
+/// Chosen among thousands: with it the fewest triples of ordinary text fall on the bit of another. Its lowest byte is
+/// zero, which shifts what is read behind a gram out.
+pub const FACTOR: u32 = 0xa13f_0500;
 
 struct Costs {
     rows: Vec<Vec<u64>>,

@@ -272,13 +272,17 @@ pub fn last(node: &Node) -> Set {
     }
 }
 
+/// The one byte that the node matches, where it is a class of one.
+pub fn only_byte(node: &Node) -> Option<u8> {
+    let Node::Set(set) = node else { return None };
+    let mut bytes = (0..=255u8).filter(|byte| set[usize::from(*byte)]);
+    bytes.next().filter(|_| bytes.next().is_none())
+}
+
 /// The one text that the node matches, where there is one.
 fn literal(node: &Node) -> Option<Vec<u8>> {
     match node {
-        Node::Set(set) => {
-            let mut bytes = (0..=255u8).filter(|byte| set[usize::from(*byte)]);
-            bytes.next().filter(|_| bytes.next().is_none()).map(|byte| vec![byte])
-        }
+        Node::Set(_) => only_byte(node).map(|byte| vec![byte]),
         Node::Seq(all) => Some(all.iter().map(literal).collect::<Option<Vec<_>>>()?.concat()),
         _ => None,
     }

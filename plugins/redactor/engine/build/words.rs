@@ -100,12 +100,13 @@ pub const VOID: &[&str] =
 /// Letters that a word is looked up by. Shorter ones are looked up with whatever comes after them.
 pub const HASHED_BYTES: usize = 4;
 pub const HASH_BITS: u32 = 15;
+pub const HASH_FACTOR: u32 = 0x9e37_79b1;
 
 /// The places of a word: the upper bits of the product of its first letters, each without the bits of case. The scanner
 /// has the same line.
 pub fn hashes(word: &[u8]) -> Vec<u32> {
     let letters = |word: &[u8]| word.iter().rev().fold(0u32, |all, byte| all << 8 | u32::from(byte & 31));
-    let hash = |four: u32| four.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
+    let hash = |four: u32| four.wrapping_mul(HASH_FACTOR) >> (32 - HASH_BITS);
     let mut all: Vec<u32> = match word.first_chunk::<HASHED_BYTES>() {
         Some(four) => vec![hash(letters(four))],
         None => (0..32).map(|after| hash(letters(word) | after << (8 * (HASHED_BYTES - 1)))).collect(),

@@ -6,7 +6,7 @@ use crate::encoded::Encoded;
 use crate::escaped;
 use crate::merge::JOIN_BYTES_MAX;
 use crate::random::{self, is_random, is_very_random};
-use crate::rules::{Builtin, builtin};
+use crate::rules::{Builtin, Kind, RULES, builtin};
 use crate::runs::{self, Context, RUN_BYTES_MIN, is_run_byte};
 use crate::sample::{cut_short, is_odd_hex, made_up, says_example, says_wrong};
 use crate::scan::{Encoding, Scan, Tail, USERINFO_BACK_BYTES, Walk, extend};
@@ -209,12 +209,14 @@ impl Scan<'_, '_> {
         let Some(rule) = rule.filter(|rule| self.switches.runs(usize::from(*rule))) else { return false };
         // As above: what decides about a long run stands in its beginning.
         let value = &value[..value.len().min(random::LOOK_BYTES_MAX)];
-        let near = Some(rule) == builtin(Builtin::NearKeyword);
-        if says_example(value) || says_wrong(value) || (near && made_up(value)) {
+        let kind = &RULES[usize::from(rule)].kind;
+        let near = matches!(kind, Kind::Builtin(Builtin::NearKeyword));
+        let sample = if near { made_up(value) } else { says_example(value) || says_wrong(value) };
+        if sample {
             return false;
         }
         let whole = &bytes[whole_from..to];
-        if whole.len() < runs::LONG_BYTES && Some(rule) != builtin(Builtin::Entropy) {
+        if whole.len() < runs::LONG_BYTES && !matches!(kind, Kind::Builtin(Builtin::Entropy)) {
             let odd = near && is_odd_hex(&bytes[from..to]);
             if odd || cut_short(whole) {
                 return false;

@@ -7,7 +7,8 @@ use crate::placeholder::after_placeholders;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{
-    ANY_RUN, AnyRun, Head, Kind, Known, RULES, WORD_FLAGS, WORD_LISTS, WORD_RANKS, WORD_STARTS, WORDS, Word,
+    ANY_RUN, AnyRun, Head, Kind, Known, RULES, WORD_BITS, WORD_FACTOR, WORD_FLAGS, WORD_LISTS, WORD_RANKS,
+    WORD_STARTS, WORDS, Word,
 };
 use crate::text::Text;
 
@@ -135,10 +136,6 @@ struct Spot {
     /// Whether it stands in the run's own line.
     in_line: bool,
 }
-
-/// The hash of `build/words.rs`.
-const WORD_FACTOR: u32 = 0x9e37_79b1;
-const WORD_BITS: u32 = 15;
 
 #[inline(never)]
 fn known_word(bytes: &[u8], spot: &Spot, list: usize, out: &mut Context) {

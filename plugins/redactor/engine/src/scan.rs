@@ -7,7 +7,9 @@ use crate::escaped::Undone;
 use crate::placeholder::{PLACEHOLDER_BYTES_MAX, placeholders};
 use crate::program::{self, in_set};
 use crate::random;
-use crate::rules::{ANCHORS, BUCKETS, Builtin, FLAGS, Head, Kind, Lead, PROBES, RANKS, RULES, builtin};
+use crate::rules::{
+    ANCHORS, BUCKETS, Builtin, FLAGS, GRAM_FACTOR, Head, Kind, Lead, PROBES, RANKS, RULES, builtin,
+};
 use crate::runs::is_run_byte;
 use crate::sample::{is_documented, made_up};
 use crate::structure::{self, Range};
@@ -527,7 +529,7 @@ fn flagged(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u32 {
 }
 
 /// The lowest bit is that of the gram in the lower three bytes: the factor shifts the fourth out, and a shift looks at
-/// no more than five bits of the first. `build/grams.rs` has the same hash.
+/// no more than five bits of the first. The hash of `build/grams.rs`.
 #[inline]
 fn flag_of(four: Option<&[u8; 4]>) -> u32 {
     let four = four.map_or(0, |four| u32::from_le_bytes(*four));
@@ -535,8 +537,6 @@ fn flag_of(four: Option<&[u8; 4]>) -> u32 {
     let window = FLAGS.get(place..).and_then(|rest| rest.first_chunk());
     window.map_or(0, |window| u32::from_le_bytes(*window)).wrapping_shr(four)
 }
-
-const GRAM_FACTOR: u32 = 0xa13f_0500;
 
 /// Positions that are tested together.
 const GRAM_GROUP: usize = 4;

@@ -153,15 +153,10 @@ fn ends_escape(bytes: &[u8], end: usize) -> bool {
 
 /// Where the word begins that an escape may stand before: of `\nTOKEN` the letter of the escape is no part.
 pub(crate) fn behind_escape(bytes: &[u8], start: usize, word: usize) -> usize {
-    let hex = |from: usize, n: usize| {
-        bytes.get(from..from + n).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit))
-    };
-    let len = match (start.checked_sub(1).map(|at| bytes[at]), bytes.get(start)) {
-        (Some(b'\\'), Some(b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'0')) => 1,
-        (Some(b'\\'), Some(b'u')) if hex(start + 1, 4) => 5,
-        (Some(b'\\'), Some(b'x')) if hex(start + 1, 2) => 3,
-        (Some(b'%'), _) if hex(start, 2) => 2,
-        _ => 0,
-    };
-    if start + len <= word { start + len } else { start }
+    let signed = start.checked_sub(1).is_some_and(|at| matches!(bytes[at], b'\\' | b'%'));
+    let end = (start + 1..=word.min(start + ESCAPE_BYTES_MAX - 1)).find(|end| ends_escape(bytes, *end));
+    end.filter(|_| signed).unwrap_or(start)
 }
+
+/// The longest escape: `\u` and four digits.
+const ESCAPE_BYTES_MAX: usize = 6;

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::layers::{BACKSLASH, in_encoding};
 use common::spans::{compare, letter, same_in_pieces};
 use common::{base64, expand};
 
@@ -9,7 +10,7 @@ use common::{base64, expand};
 fn texts() -> Vec<(&'static str, String)> {
     let jwt = "eyJhbGciOiJIUzI1NiJ9";
     let key = "-----BEGIN PRIVATE KEY-----";
-    let escaped = |text: &str| text.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let escaped = |text: &str| in_encoding(text, BACKSLASH);
     let long = expand("sk-ant-api03-<A-Za-z0-9_-*193>", 3);
     // So far from its word that not each window has both.
     let far = expand("datadog was what we spoke of along the river <a-f0-9*32> ", 3);

@@ -72,6 +72,16 @@ impl Layer {
 
 /// How many encodings there are.
 pub const ENCODINGS: usize = 14;
+/// Some of them: every byte percent-encoded, and only those that a form must escape; `\u` and `\x`.
+pub const PERCENT: usize = 7;
+pub const FORM: usize = 8;
+pub const UNICODE: usize = 10;
+pub const BACKSLASH: usize = 12;
+
+/// A text in one of them.
+pub fn in_encoding(text: &str, encoding: usize) -> String {
+    String::from_utf8_lossy(&Layer::plain(text.as_bytes()).encoded(encoding).text).into_owned()
+}
 
 /// What a secret comes in.
 fn secret(random: &mut Random) -> String {
