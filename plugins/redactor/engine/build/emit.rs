@@ -73,6 +73,7 @@ pub fn tables(rows: &[Row]) -> Result<String, Vec<String>> {
     writer.anchors(&anchors, rows).map_err(|problem| vec![problem])?;
     writer.names(names, rows).map_err(|problem| vec![problem])?;
     writer.sets();
+    writer.hashes();
     Ok(writer.code)
 }
 
@@ -232,7 +233,6 @@ impl Writer {
         let mut flags = vec![0u64; grams::FLAG_BYTES / 8];
         buckets.keys().for_each(|hash| flags[*hash as usize / 64] |= 1 << (hash % 64));
         self.code.push_str("];\n");
-        let _ = writeln!(self.code, "pub const GRAM_FACTOR: u32 = {};", grams::FACTOR);
         self.ranks("RANKS", &flags);
         let bytes: Vec<u8> = flags.iter().flat_map(|word| word.to_le_bytes()).collect();
         let _ = writeln!(self.code, "pub static FLAGS: [u8; {}] = {bytes:?};", bytes.len());
@@ -284,8 +284,6 @@ impl Writer {
             starts.push(numbers.len());
         }
         let _ = writeln!(self.code, "pub static WORD_FLAGS: [u64; {}] = {flags:?};", flags.len());
-        let _ = writeln!(self.code, "pub const WORD_BITS: u32 = {};", words::HASH_BITS);
-        let _ = writeln!(self.code, "pub const WORD_FACTOR: u32 = {};", words::HASH_FACTOR);
         self.ranks("WORD_RANKS", &flags);
         let _ = writeln!(self.code, "pub static WORD_STARTS: [u16; {}] = {starts:?};", starts.len());
         let _ = writeln!(self.code, "pub static WORD_LISTS: [u16; {}] = {numbers:?};", numbers.len());
@@ -320,6 +318,17 @@ impl Writer {
             })
             .collect();
         let _ = writeln!(self.code, "pub static {name}: [u16; {}] = {ranks:?};", ranks.len());
+    }
+
+    /// What the scanner hashes with, as the build did.
+    fn hashes(&mut self) {
+        for (name, value) in [
+            ("GRAM_FACTOR", grams::FACTOR),
+            ("WORD_FACTOR", words::HASH_FACTOR),
+            ("WORD_BITS", words::HASH_BITS),
+        ] {
+            let _ = writeln!(self.code, "pub const {name}: u32 = {value};");
+        }
     }
 
     fn sets(&mut self) {
