@@ -202,7 +202,11 @@ impl Writer {
         let chosen = grams::choose(&sought)?;
         let code = &mut self.code;
         let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
+        let mut spaced = Vec::new();
         for ((text, exact), rules) in anchors {
+            if text.contains([' ', '"', '\'']) {
+                spaced.push(text);
+            }
             let begins = |rule: &usize| {
                 let row = &rows[*rule];
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
@@ -222,6 +226,7 @@ impl Writer {
                 head(text, *exact),
             );
         }
+        let spaced = spaced_anchors(&spaced);
         // One bucket a bit, in the order of the bits. Grams with one hash share it.
         let mut buckets: BTreeMap<u32, Vec<grams::Probe>> = BTreeMap::new();
         for (gram, probes) in &chosen {
@@ -233,6 +238,7 @@ impl Writer {
         let mut flags = vec![0u64; grams::FLAG_BYTES / 8];
         buckets.keys().for_each(|hash| flags[*hash as usize / 64] |= 1 << (hash % 64));
         self.code.push_str("];\n");
+        self.code.push_str(&spaced);
         self.ranks("RANKS", &flags);
         let bytes: Vec<u8> = flags.iter().flat_map(|word| word.to_le_bytes()).collect();
         let _ = writeln!(self.code, "pub static FLAGS: [u8; {}] = {bytes:?};", bytes.len());
@@ -277,13 +283,16 @@ impl Writer {
             let _ = writeln!(entries, "    Word {{ head: {head}, text: {text:?}, known: {known} }},");
         }
         let mut flags = vec![0u64; 1 << words::HASH_BITS >> 6];
-        let (mut starts, mut numbers) = (vec![0], Vec::<usize>::new());
+        let (mut starts, mut numbers, mut naming) = (vec![0], Vec::<usize>::new(), Vec::<u64>::new());
         for (hash, list) in &lists {
             flags[*hash as usize / 64] |= 1 << (hash % 64);
             numbers.extend(list);
             starts.push(numbers.len());
+            let names = list.iter().map(|number| &all[*number]).filter(|(_, known)| words::names(known));
+            naming.push(names.fold(0, |mask, (text, _)| mask | words::next(text.as_bytes())));
         }
         let _ = writeln!(self.code, "pub static WORD_FLAGS: [u64; {}] = {flags:?};", flags.len());
+        let _ = writeln!(self.code, "pub static WORD_NAMING: [u64; {}] = {naming:?};", naming.len());
         self.ranks("WORD_RANKS", &flags);
         let _ = writeln!(self.code, "pub static WORD_STARTS: [u16; {}] = {starts:?};", starts.len());
         let _ = writeln!(self.code, "pub static WORD_LISTS: [u16; {}] = {numbers:?};", numbers.len());
@@ -340,6 +349,19 @@ impl Writer {
         }
         self.code.push_str("];\n");
     }
+}
+
+/// The anchors that the end of a text may cut in two without a run ending there: which letters they begin with, without
+/// the bits of case, and how long the longest is.
+fn spaced_anchors(all: &[&String]) -> String {
+    let begins =
+        all.iter().filter_map(|text| text.bytes().next()).fold(0u32, |set, byte| set | 1 << (byte & 31));
+    let longest = all.iter().map(|text| text.len()).max().unwrap_or_default();
+    format!(
+        "pub static SPACED: [&str; {}] = {all:?};\npub const SPACED_BEGINS: u32 = {begins};\n\
+         pub const SPACED_BYTES_MAX: usize = {longest};\n",
+        all.len()
+    )
 }
 
 /// The first eight bytes of a word and which of their bits count: in a letter all but that of case, unless it counts.

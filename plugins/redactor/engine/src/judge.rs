@@ -175,7 +175,7 @@ impl Scan<'_, '_> {
         if !random && !uuid {
             return false;
         }
-        let mut context = runs::context(self.text, from);
+        let mut context = runs::context(self.text, from, from != whole_from);
         if from != whole_from {
             context.keyword_gap = context.keyword_gap.or(Some(1));
         }

@@ -7,8 +7,8 @@ use crate::placeholder::after_placeholders;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{
-    ANY_RUN, AnyRun, Head, Kind, Known, RULES, WORD_BITS, WORD_FACTOR, WORD_FLAGS, WORD_LISTS, WORD_RANKS,
-    WORD_STARTS, WORDS, Word,
+    ANY_RUN, AnyRun, Head, Kind, Known, RULES, WORD_BITS, WORD_FACTOR, WORD_FLAGS, WORD_LISTS, WORD_NAMING,
+    WORD_RANKS, WORD_STARTS, WORDS, Word,
 };
 use crate::text::Text;
 
@@ -60,7 +60,7 @@ pub(crate) struct Context {
 /// its first letters may begin one that is known.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 #[inline(never)]
-pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
+pub(crate) fn context(text: &Text<'_>, start: usize, glued: bool) -> Context {
     let bytes = text.bytes;
     let Words { digits, lowers, uppers, newlines, backslashes } = classes::before!(words, bytes, start);
     let (Bits(digits), Bits(lowers), Bits(uppers)) = (digits, lowers, uppers);
@@ -73,11 +73,16 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
     // A known word has a letter among its first two bytes.
     let begins = begins & !(digits & !((lowers | uppers) >> 1));
-    let two = begins & !(ends >> 1 | 1 << 63) & (other >> 2 | 3 << 62);
-    // The block is longer than the window; a line keeps the services that the line before it named, but no more.
+    // The block is longer than the window.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
+    let begins = begins & !low_bits(outside);
+    if !glued && !may_name(bytes, start, begins) {
+        return Context::default();
+    }
+    let two = begins & !(ends >> 1 | 1 << 63) & (other >> 2 | 3 << 62);
+    // A line keeps the services that the line before it named, but no more.
     let line = BLOCK_BYTES - newlines.0.leading_zeros() as usize;
-    let out = read(bytes, start, begins & !low_bits(outside), ends, two, line);
+    let out = read(bytes, start, begins, ends, two, line);
     if !out.says_anything() || classes::before!(closers, bytes, start) & !low_bits(outside) == 0 {
         return out;
     }
@@ -85,6 +90,49 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let redacted =
         BLOCK_BYTES - (start - after_placeholders(bytes, start.saturating_sub(CONTEXT_BYTES_MAX), start));
     if redacted > outside { read(bytes, start, begins & !low_bits(redacted), ends, two, line) } else { out }
+}
+
+/// Whether any word that begins at `places` of the block before `start` may say what the run is: few do, and where none
+/// does, it is all the same what the others say.
+#[inline(never)]
+fn may_name(bytes: &[u8], start: usize, mut places: u64) -> bool {
+    while places != 0 {
+        let at = start - (BLOCK_BYTES - places.trailing_zeros() as usize);
+        places &= places - 1;
+        let Some(list) = list_at(bytes, at) else { continue };
+        let next = bytes.get(at + 4).map_or(0, |byte| (byte | 0x20) >> 1 & 63);
+        if WORD_NAMING.get(list).is_some_and(|naming| naming >> next & 1 == 1) && begins_name(bytes, at, list)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether the text here begins like a word of the list that says what a run is.
+#[inline(never)]
+fn begins_name(bytes: &[u8], at: usize, list: usize) -> bool {
+    let head = Head::of(&bytes[at..]);
+    words(list).any(|word| word.head.begins(head) && matches!(word.known, Known::Keyword | Known::Name(_)))
+}
+
+/// The words of a list.
+#[inline]
+fn words(list: usize) -> impl Iterator<Item = &'static Word> {
+    let ends = WORD_STARTS.get(list).zip(WORD_STARTS.get(list + 1));
+    let numbers = ends.and_then(|(first, last)| WORD_LISTS.get(usize::from(*first)..usize::from(*last)));
+    numbers.unwrap_or_default().iter().filter_map(|number| WORDS.get(usize::from(*number)))
+}
+
+/// The list of the words that begin like the one here.
+#[inline]
+fn list_at(bytes: &[u8], at: usize) -> Option<usize> {
+    let four = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    let four = four.map_or(0, |four| u32::from_le_bytes(*four));
+    let hash = ((four & 0x1f1f_1f1f).wrapping_mul(WORD_FACTOR) >> (32 - WORD_BITS)) as usize;
+    let (flags, below) = (WORD_FLAGS[hash >> 6], (1u64 << (hash & 63)) - 1);
+    (flags >> (hash & 63) & 1 == 1)
+        .then(|| usize::from(WORD_RANKS[hash >> 6]) + (flags & below).count_ones() as usize)
 }
 
 /// Looks the words up that begin at `places` of the block before `start`. `two` are those of two letters; from `line` on
@@ -97,18 +145,13 @@ fn read(bytes: &[u8], start: usize, mut places: u64, ends: u64, two: u64, line: 
         places &= places - 1;
         // Bits before the beginning of the text are never set.
         let at = start - (BLOCK_BYTES - place);
-        let four = bytes.get(at..).and_then(|rest| rest.first_chunk());
-        let four = four.map_or(0, |four| u32::from_le_bytes(*four));
-        let hash = ((four & 0x1f1f_1f1f).wrapping_mul(WORD_FACTOR) >> (32 - WORD_BITS)) as usize;
-        let (flags, below) = (WORD_FLAGS[hash >> 6], (1u64 << (hash & 63)) - 1);
-        if flags >> (hash & 63) & 1 == 1 {
-            let list = usize::from(WORD_RANKS[hash >> 6]) + (flags & below).count_ones() as usize;
+        if let Some(list) = list_at(bytes, at) {
             let after = (ends & !low_bits(place + 1)).trailing_zeros() as usize;
             let spot = Spot { at, end: start - (BLOCK_BYTES - after), start, in_line: place >= line };
             known_word(bytes, &spot, list, &mut out);
         }
-        let id = u32::from(u16::from_le_bytes(*b"ID"));
-        if two >> place & 1 == 1 && place >= line && four & 0xdfdf == id {
+        let id = bytes.get(at..at + 2).is_some_and(|two| two.eq_ignore_ascii_case(b"id"));
+        if two >> place & 1 == 1 && place >= line && id {
             out.hash = true;
         }
     }
@@ -141,13 +184,9 @@ struct Spot {
 fn known_word(bytes: &[u8], spot: &Spot, list: usize, out: &mut Context) {
     let &Spot { at, end, start, in_line } = spot;
     let rest = &bytes[at..start];
-    let (Some(first), Some(last)) = (WORD_STARTS.get(list), WORD_STARTS.get(list + 1)) else { return };
     let mut named = false;
     let head = Head::of(rest);
-    for number in WORD_LISTS.get(usize::from(*first)..usize::from(*last)).unwrap_or_default() {
-        let Some(Word { head: wanted, text: known, known: what }) = WORDS.get(usize::from(*number)) else {
-            return;
-        };
+    for Word { head: wanted, text: known, known: what } in words(list) {
         let beyond = known.as_bytes().get(Head::BYTES..).unwrap_or_default();
         if !wanted.begins(head)
             || !rest

@@ -8,7 +8,8 @@ use crate::placeholder::{PLACEHOLDER_BYTES_MAX, placeholders};
 use crate::program::{self, in_set};
 use crate::random;
 use crate::rules::{
-    ANCHORS, BUCKETS, Builtin, FLAGS, GRAM_FACTOR, Head, Kind, Lead, PROBES, RANKS, RULES, builtin,
+    ANCHORS, BUCKETS, Builtin, FLAGS, GRAM_FACTOR, Head, Kind, Lead, PROBES, RANKS, RULES, SPACED,
+    SPACED_BEGINS, SPACED_BYTES_MAX, builtin,
 };
 use crate::runs::is_run_byte;
 use crate::sample::{is_documented, made_up};
@@ -547,15 +548,15 @@ fn same(found: u8, text: u8, exact: bool) -> bool {
 }
 
 /// Where an anchor may have begun that the end of the text cut in two. Anchors without white space begin in the
-/// last run, which is undecided anyway.
+/// last run, which is undecided anyway. Asked of every piece of a stream.
 fn half_anchor(bytes: &[u8]) -> usize {
-    let spaced = ANCHORS.iter().filter(|anchor| anchor.text.bytes().any(|b| b" \"'".contains(&b)));
-    let halves = spaced.filter_map(|anchor| {
-        let text = anchor.text.as_bytes();
-        let len = (1..text.len().min(bytes.len() + 1))
-            .rev()
-            .find(|len| bytes[bytes.len() - len..].eq_ignore_ascii_case(&text[..*len]));
-        len.map(|len| bytes.len() - len)
-    });
-    halves.min().unwrap_or(bytes.len())
+    let begins = |start: &usize| {
+        let rest = &bytes[*start..];
+        let cut = |text: &str| {
+            let head = text.as_bytes().get(..rest.len());
+            text.len() > rest.len() && head.is_some_and(|head| head.eq_ignore_ascii_case(rest))
+        };
+        SPACED_BEGINS >> (rest[0] & 31) & 1 == 1 && SPACED.iter().copied().any(cut)
+    };
+    (bytes.len().saturating_sub(SPACED_BYTES_MAX)..bytes.len()).find(begins).unwrap_or(bytes.len())
 }
