@@ -222,8 +222,8 @@ impl Scan<'_, '_> {
                 })*
             };
         }
-        const { assert!(GRAM_POSITIONS == 64 && GRAM_GROUP == 4) };
-        groups!(0 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60);
+        const { assert!(GRAM_POSITIONS == 128 && GRAM_GROUP == 4) };
+        groups!(0 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60 64 68 72 76 80 84 88 92 96 100 104 108 112 116 120 124);
     }
 
     #[inline(never)]
@@ -517,7 +517,7 @@ pub(crate) fn extend(text: &Text<'_>, at: usize, tail: Tail) -> usize {
 }
 
 /// Positions that one turn of the search for anchors looks at.
-const GRAM_POSITIONS: usize = 64;
+const GRAM_POSITIONS: usize = 128;
 /// The bytes they need: a gram is read with the byte after it.
 const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 3;
 
