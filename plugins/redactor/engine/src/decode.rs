@@ -70,9 +70,15 @@ fn digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// Whether the first eight characters are base64 of printable bytes.
-#[inline]
+/// Whether the first eight characters are base64 of printable bytes. The first of them says so of most that are not.
+#[inline(always)]
 pub(crate) fn begins_as_base64(run: &[u8]) -> bool {
+    let first = run.first().map_or(u8::MAX, |byte| SEXTETS[usize::from(*byte)]);
+    matches!(first, 2..=3 | 8..=31) && eight_of_base64(run)
+}
+
+#[inline(never)]
+fn eight_of_base64(run: &[u8]) -> bool {
     let Some(head) = run.first_chunk::<8>() else { return false };
     let (mut bits, mut other) = (0u64, 0);
     for byte in head {
@@ -85,14 +91,18 @@ pub(crate) fn begins_as_base64(run: &[u8]) -> bool {
 }
 
 /// Whether the first eight characters are hex of printable bytes.
-#[inline]
+#[inline(always)]
 pub(crate) fn begins_as_hex(run: &[u8]) -> bool {
+    run.first().is_some_and(|first| matches!(first, b'0' | b'2'..=b'7')) && eight_of_hex(run)
+}
+
+#[inline(never)]
+fn eight_of_hex(run: &[u8]) -> bool {
     let Some(head) = run.first_chunk::<8>() else { return false };
-    matches!(head[0], b'0' | b'2'..=b'7')
-        && head.chunks_exact(2).all(|pair| match (digit(pair[0]), digit(pair[1])) {
-            (Some(high), Some(low)) => is_text(&[high << 4 | low]),
-            _ => false,
-        })
+    head.chunks_exact(2).all(|pair| match (digit(pair[0]), digit(pair[1])) {
+        (Some(high), Some(low)) => is_text(&[high << 4 | low]),
+        _ => false,
+    })
 }
 
 /// Whether decoded bytes are text: nearly all printable.

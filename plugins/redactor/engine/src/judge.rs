@@ -171,8 +171,7 @@ impl Scan<'_, '_> {
             return false;
         }
         let random = if from == whole_from { random::is_random_run(value, first) } else { is_random(value) };
-        let uuid = runs::is_uuid(value);
-        if !random && !uuid {
+        if !random && !runs::is_uuid(value) {
             return false;
         }
         let mut context = runs::context(self.text, from, from != whole_from);
@@ -181,7 +180,7 @@ impl Scan<'_, '_> {
         }
         // Most have no word near them.
         let named = self.switches.strict || context.names_something() || runs::may_be_known(self.text, from);
-        named && self.named(held_from, (whole_from, from, to), (random, uuid), &context)
+        named && self.named(held_from, (whole_from, from, to), random, &context)
     }
 
     /// The same for a run that looks random, or is a UUID, and has words near it. Apart from those that have none, so
@@ -191,13 +190,13 @@ impl Scan<'_, '_> {
         &mut self,
         held_from: usize,
         (whole_from, from, to): (usize, usize, usize),
-        (random, uuid): (bool, bool),
+        random: bool,
         context: &Context,
     ) -> bool {
         let bytes = self.text.bytes;
         let value = &bytes[from..to];
         let gap = context.keyword_gap.map_or(0, |gap| gap.min(from));
-        let says = (random || !uuid) && runs::keyword_says_so(value, context, &bytes[from - gap..from]);
+        let says = random && runs::keyword_says_so(value, context, &bytes[from - gap..from]);
         let rule =
             runs::service_rule(self.text, from, to, context, |rule| self.switches.runs(usize::from(rule)))
                 .or_else(|| says.then(|| builtin(Builtin::NearKeyword)).flatten())
