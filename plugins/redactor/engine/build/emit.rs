@@ -202,11 +202,7 @@ impl Writer {
         let chosen = grams::choose(&sought)?;
         let code = &mut self.code;
         let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
-        let mut spaced = Vec::new();
         for ((text, exact), rules) in anchors {
-            if text.contains([' ', '"', '\'']) {
-                spaced.push(text);
-            }
             let begins = |rule: &usize| {
                 let row = &rows[*rule];
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
@@ -226,10 +222,16 @@ impl Writer {
                 head(text, *exact),
             );
         }
-        let spaced = spaced_anchors(&spaced);
+        self.code.push_str("];\n");
+        self.code.push_str(&spaced_anchors(anchors.keys().map(|(text, _)| text)));
+        self.probes(&chosen);
+        Ok(())
+    }
+
+    fn probes(&mut self, chosen: &BTreeMap<u32, Vec<grams::Probe>>) {
         // One bucket a bit, in the order of the bits. Grams with one hash share it.
         let mut buckets: BTreeMap<u32, Vec<grams::Probe>> = BTreeMap::new();
-        for (gram, probes) in &chosen {
+        for (gram, probes) in chosen {
             let bucket = buckets.entry(grams::hash(*gram)).or_default();
             bucket.extend(probes);
             bucket.sort_unstable();
@@ -237,8 +239,6 @@ impl Writer {
         }
         let mut flags = vec![0u64; grams::FLAG_BYTES / 8];
         buckets.keys().for_each(|hash| flags[*hash as usize / 64] |= 1 << (hash % 64));
-        self.code.push_str("];\n");
-        self.code.push_str(&spaced);
         self.ranks("RANKS", &flags);
         let bytes: Vec<u8> = flags.iter().flat_map(|word| word.to_le_bytes()).collect();
         let _ = writeln!(self.code, "pub static FLAGS: [u8; {}] = {bytes:?};", bytes.len());
@@ -256,7 +256,6 @@ impl Writer {
             starts.len()
         );
         let _ = writeln!(code, "pub static PROBES: [(u16, u8); {}] = [{}];", probes.len(), list.join(", "));
-        Ok(())
     }
 
     fn names(&mut self, mut names: BTreeMap<String, Vec<usize>>, rows: &[Row]) -> Result<(), String> {
@@ -353,7 +352,8 @@ impl Writer {
 
 /// The anchors that the end of a text may cut in two without a run ending there: which letters they begin with, without
 /// the bits of case, and how long the longest is.
-fn spaced_anchors(all: &[&String]) -> String {
+fn spaced_anchors<'a>(all: impl Iterator<Item = &'a String>) -> String {
+    let all: Vec<&String> = all.filter(|text| text.contains([' ', '"', '\''])).collect();
     let begins =
         all.iter().filter_map(|text| text.bytes().next()).fold(0u32, |set, byte| set | 1 << (byte & 31));
     let longest = all.iter().map(|text| text.len()).max().unwrap_or_default();
