@@ -260,10 +260,11 @@ fn said(text: &Text<'_>, name: &Name<'_>) -> (Outcome, usize) {
         let (start, end, open) =
             until(text, at + 1, |b| b.is_ascii_whitespace() || b"\"'`,;)<>".contains(&b));
         let bytes = trim_end(text.slice(start, end), b".?\\");
-        let colon = bytes.contains(&b':');
-        if (word == 0 || colon) && is_hard(secret_half(bytes)) && !open {
+        // `IDENTIFIED BY …`
+        let whole = word == 0 || (word == 1 && text.slice(name.end, start).eq_ignore_ascii_case(b" by "));
+        if (whole || bytes.contains(&b':')) && is_hard(secret_half(bytes)) && !open {
             let end = start + bytes.len();
-            let start = if word == 0 { start } else { end - secret_half(bytes).len() };
+            let start = if whole { start } else { end - secret_half(bytes).len() };
             return (Outcome::Found(Found { start, end, open: false, strong: false }), start);
         }
         at = end;
@@ -330,7 +331,7 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     // `PASS: name_of_the_test` says something else, unless what follows cannot be read.
     let short = matches!(&name.keyword.to_ascii_lowercase()[..], b"pass" | b"pw");
     let listed = text.slice(name.end, place.at).contains(&b',');
-    let written = place.tight || place.plain || (value.quoted && !listed);
+    let written = place.tight || place.plain || (value.quoted && !listed) || name.before == b"-";
     if short && !written && !is_hard(secret_half(bytes)) && !crate::random::is_random(bytes) {
         return Outcome::Nothing;
     }
@@ -414,6 +415,13 @@ fn value(text: &Text<'_>, mut at: usize, place: &Place) -> Value {
     while at < limit && text.at(at).is_some_and(|b| b"= \t([".contains(&b)) {
         at += 1;
     }
+    if let Some(start) = entity_end(text, at) {
+        return skip_scheme(
+            text,
+            until(text, start, |b| b.is_ascii_whitespace() || b"&<>\"".contains(&b)),
+            true,
+        );
+    }
     at = wrapped(text, at);
     // Prefixes of string literals.
     let prefixed = text.at(at).is_some_and(|b| b"brfuLN@&".contains(&b));
@@ -453,6 +461,15 @@ fn value(text: &Text<'_>, mut at: usize, place: &Place) -> Value {
             skip_scheme(text, inner, false)
         }
     }
+}
+
+/// Behind a quote that HTML has escaped.
+pub(crate) fn entity_end(text: &Text<'_>, at: usize) -> Option<usize> {
+    if text.at(at) != Some(b'&') {
+        return None;
+    }
+    let quote = ["&quot;", "&#34;", "&#39;", "&apos;", "&#x27;"].into_iter();
+    quote.map(|quote| quote.as_bytes()).find(|quote| text.stands(at, quote)).map(|quote| at + quote.len())
 }
 
 /// Where the literal begins that a call makes a value of.

@@ -1,6 +1,6 @@
 //! What stands between a name and its value: an operator, a comma, a tag, or a few spaces.
 
-use crate::assign::{GAP_BYTES_MAX, Name, trim_end};
+use crate::assign::{GAP_BYTES_MAX, Name, entity_end, trim_end};
 use crate::text::Text;
 
 /// Where the value begins, and what is known of it by what stands before it.
@@ -39,6 +39,10 @@ pub(crate) fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
             b' ' | b'\t' => spaced = true,
             b'"' | b'\'' | b'`' | b']' | b'\\' => closed |= text.at(end) != Some(b'\\'),
             b'[' => end = length(text, end)?,
+            b'&' => match entity_end(text, end) {
+                Some(behind) => (end, closed) = (behind - 1, true),
+                None => break,
+            },
             b'*' if closed || text.at(end + 1) == Some(b'*') || text.bytes[end - 1] == b'*' => {}
             _ => break,
         }
@@ -53,6 +57,7 @@ pub(crate) fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
         b'=' | b':' | b'?' | b'.' | b'|' | b'+' | b'~' | b'!' | b'-' => {
             signs(text, name, end, Left { closed, spaced, flag })
         }
+        b')' if closed => otherwise(text, end + 1),
         b'{' if closed => column(text, end + 1).map(at),
         b'{' if matches!(text.at(end + 1), Some(b'"' | b'\'')) => Some(at(end + 1)),
         b'@' if spaced && text.at(end + 1) == Some(b'"') => Some(at(end)),
@@ -62,13 +67,11 @@ pub(crate) fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
         b'>' => Some(Place { at: end + 1, plain: true, element: true, ..Place::default() }),
         b'<' => second_element(text, end).map(at),
         b'\n' | b'\r' => column(text, end).map(at),
-        b'(' if !spaced => Some(at(end + 1)),
+        b'(' if !spaced || matches!(text.at(end + 1), Some(b'"' | b'\'')) => Some(at(end + 1)),
         b'%' if text.starts_with_any_case(end, "%3d") => {
             Some(Place { at: end + 3, tight: true, plain: true, ..Place::default() })
         }
         _ if spaced && name.before == b"-" && is_option(name.keyword) => Some(at(end)),
-        // `plink -pw …`
-        _ if spaced && name.keyword == b"-pw" => Some(at(end)),
         _ if spaced && opens_tag(text, name) => {
             let at = attributes_end(text, end)?;
             Some(Place { at, plain: true, element: true, ..Place::default() })
@@ -129,10 +132,17 @@ fn attributes_end(text: &Text<'_>, at: usize) -> Option<usize> {
 const NAMESPACE_BYTES_MAX: usize = 16;
 const ATTRIBUTES_BYTES_MAX: usize = 160;
 
-/// `-Password`, `-storepass`.
+/// `environ.get("PASSWORD") or "…"`, `env["PASSWORD"]) ?? "…"`: the place of the quote.
+fn otherwise(text: &Text<'_>, after: usize) -> Option<Place> {
+    let word = [&b" or "[..], b" || ", b" ?? "].into_iter().find(|word| text.stands(after, word))?;
+    let quote = after + word.len();
+    matches!(text.at(quote), Some(b'"' | b'\'')).then(|| at(quote))
+}
+
+/// `-Password`, `-storepass`, `-pw`.
 fn is_option(keyword: &[u8]) -> bool {
     let keyword = keyword.to_ascii_lowercase();
-    keyword.starts_with(b"passw") || keyword.ends_with(b"pass")
+    keyword.starts_with(b"passw") || keyword.ends_with(b"pass") || keyword == b"pw"
 }
 
 /// What stands left of the operator.
