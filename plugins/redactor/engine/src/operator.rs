@@ -53,7 +53,9 @@ pub(crate) fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
     }
     let flag = text.slice(name.start, name.start + 2) == b"--";
     match text.at(end)? {
-        b':' | b'-' if text.slice(name.start.saturating_sub(2), name.start) == b"${" => fallback(text, end),
+        b':' | b'-' if text.slice(name.start.saturating_sub(2), name.start) == b"${" => {
+            fallback(text, name, end)
+        }
         b'=' | b':' | b'?' | b'.' | b'|' | b'+' | b'~' | b'!' | b'-' => {
             signs(text, name, end, Left { closed, spaced, flag })
         }
@@ -72,25 +74,26 @@ pub(crate) fn operator(text: &Text<'_>, name: &Name<'_>) -> Option<Place> {
             Some(Place { at: end + 3, tight: true, plain: true, ..Place::default() })
         }
         _ if spaced && name.before == b"-" && is_option(name.keyword) => Some(at(end)),
-        _ if spaced && opens_tag(text, name) => {
-            let at = attributes_end(text, end)?;
-            Some(Place { at, plain: true, element: true, ..Place::default() })
-        }
+        _ if spaced && opens_tag(text, name) => attributes_end(text, end).map(|at| content(name, at)),
         _ if flag && spaced => Some(Place { at: end, plain: true, ..Place::default() }),
         _ if spaced && text.slice(name.end, end).contains(&b'\t') => Some(drawn(end)),
         // `String apiToken "..."`, `var token string = "..."`, `<add key="Password" value="..."/>`
         b'a'..=b'z' | b'A'..=b'Z' if spaced => match typed(text, end) {
-            None if closed => attributes_end(text, end).map(|at| Place {
-                at,
-                plain: true,
-                element: true,
-                drawn: !name.keyword.to_ascii_lowercase().starts_with(b"pass"),
-                ..Place::default()
-            }),
+            None if closed => attributes_end(text, end).map(|at| content(name, at)),
             found => found.map(at),
         },
         _ => None,
     }
+}
+
+/// What an element with attributes holds: it may be anything, unless it is a password.
+fn content(name: &Name<'_>, at: usize) -> Place {
+    Place { at, plain: true, element: true, drawn: !says_password(name), ..Place::default() }
+}
+
+fn says_password(name: &Name<'_>) -> bool {
+    let keyword = name.keyword.to_ascii_lowercase();
+    crate::value::contains(&keyword, b"pass") || keyword.starts_with(b"pw")
 }
 
 /// `[255]` of a buffer, `[]`: the place of the closing bracket.
@@ -100,7 +103,7 @@ fn length(text: &Text<'_>, at: usize) -> Option<usize> {
 }
 
 /// `:-value}` and `-value}`: the place of the value.
-fn fallback(text: &Text<'_>, at: usize) -> Option<Place> {
+fn fallback(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Place> {
     let sign = if text.at(at) == Some(b':') { at + 1 } else { at };
     let given = match text.at(sign)? {
         b'-' | b'=' => sign + 1,
@@ -108,7 +111,8 @@ fn fallback(text: &Text<'_>, at: usize) -> Option<Place> {
         b'?' | b'+' | b'}' => return None,
         _ => sign,
     };
-    (given > at).then(|| Place { at: given, plain: true, braced: true, ..Place::default() })
+    let drawn = given == at + 1 && text.at(at) == Some(b':') && !says_password(name);
+    (given > at).then(|| Place { at: given, plain: true, braced: true, drawn, ..Place::default() })
 }
 
 /// Whether the name is that of an element, with or without a namespace.
