@@ -25,6 +25,7 @@ const MATCHERS: &[(&str, &str)] = &[
     ("entropy", "Entropy"),
     ("encoded", "Encoded"),
     ("curl-user", "CurlUser"),
+    ("credential-call", "Call"),
     ("google-credentials", "GoogleCredentials"),
 ];
 

@@ -5,7 +5,7 @@ use crate::operator::{Place, operator};
 use crate::rules::Builtin;
 use crate::sample::{cut_short, is_odd_hex, says_wrong};
 use crate::text::{Text, behind_escape};
-use crate::value::{Setting, VALUE_BYTES_MIN, is_secret, may_be_secret};
+use crate::value::{Setting, VALUE_BYTES_MIN, is_hard, is_secret, may_be_secret};
 
 /// How far left and right of the keyword its name reaches.
 const NAME_BYTES_MAX: usize = 64;
@@ -41,6 +41,8 @@ fn is_name_byte(byte: u8) -> bool {
 }
 
 fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
+    // An anchor may hold what stands behind a short word.
+    let end = at + text.slice(at, end).iter().take_while(|b| !b"=:\"' ,".contains(b)).count();
     let mut start = at;
     while start > 0
         && at - start < NAME_BYTES_MAX
@@ -203,21 +205,26 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
     text.look_everywhere();
     let name = name(text, at, end);
     // Most keywords are followed by no operator: that is the cheaper question.
-    let Some(place) = operator(text, &name) else { return prose(text, &name, kind) };
+    let Some(place) = operator(text, &name) else {
+        return if kind == Builtin::Password { said(text, &name) } else { prose(text, &name) };
+    };
     let mut from = place.at;
+    if text.starts_with_any_case(from, "<value>") {
+        from += 7;
+    }
     if place.element {
         // `<token>` with its value on a line of its own.
         while from < place.at + GAP_BYTES_MAX && text.at(from).is_some_and(|b| b.is_ascii_whitespace()) {
             from += 1;
         }
     }
-    let value = value(text, from, place.plain);
+    let value = value(text, from, &place);
     (judge(text, &name, &place, &value, kind), value.start)
 }
 
 /// `the key aB3xK9mQ2w7Z`: no operator, but a token that nobody would take for a word. Longer ones are found as runs.
-fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
-    if kind == Builtin::Password || !name.tail.is_empty() || text.at(name.end) != Some(b' ') {
+fn prose(text: &Text<'_>, name: &Name<'_>) -> (Outcome, usize) {
+    if !name.tail.is_empty() || text.at(name.end) != Some(b' ') {
         return (Outcome::Nothing, text.len());
     }
     let start = name.end + 1;
@@ -239,6 +246,48 @@ fn prose(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
     }
     (Outcome::Found(Found { start, end, open, strong: false }), start)
 }
+
+/// `password Xk9#mP2q`, `the password of the server is Xk9#mP2q`: no operator, but nothing that one would say.
+fn said(text: &Text<'_>, name: &Name<'_>) -> (Outcome, usize) {
+    if !name.tail.is_empty() || !name.separated() {
+        return (Outcome::Nothing, text.len());
+    }
+    let mut at = name.end;
+    for word in 0..=SAID_WORDS_MAX {
+        if text.at(at) != Some(b' ') {
+            break;
+        }
+        let (start, end, open) =
+            until(text, at + 1, |b| b.is_ascii_whitespace() || b"\"'`,;)<>".contains(&b));
+        let bytes = trim_end(text.slice(start, end), b".?\\");
+        // `IDENTIFIED BY …`
+        let whole = word == 0 || (word == 1 && text.slice(name.end, start).eq_ignore_ascii_case(b" by "));
+        if (whole || bytes.contains(&b':')) && is_hard(secret_half(bytes)) && !open {
+            let end = start + bytes.len();
+            let start = if whole { start } else { end - secret_half(bytes).len() };
+            return (Outcome::Found(Found { start, end, open: false, strong: false }), start);
+        }
+        at = end;
+        if word > 0 && (bytes == b"is" || bytes.last() == Some(&b':')) {
+            let value = value(text, at, &Place::default());
+            let hard = !value.open && is_hard(text.slice(value.start, value.end));
+            return (if hard { value.found(false) } else { Outcome::Nothing }, value.start);
+        }
+    }
+    (Outcome::Nothing, name.end)
+}
+
+/// `master/Xk9#mP2q`: what stands behind the name of the account, if there is one.
+fn secret_half(bytes: &[u8]) -> &[u8] {
+    let plain = |id: &[u8]| (2..=32).contains(&id.len()) && id.iter().all(|b| is_name_byte(*b) || *b == b'.');
+    match bytes.iter().position(|b| b"/:".contains(b)) {
+        Some(at) if plain(&bytes[..at]) => &bytes[at + 1..],
+        _ => bytes,
+    }
+}
+
+/// How many words may stand between `password` and what it is.
+const SAID_WORDS_MAX: usize = 4;
 
 /// Shortest token that is taken for one in a sentence.
 const PROSE_BYTES_MIN: usize = 12;
@@ -278,6 +327,13 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
     let named = matches!(kind, Builtin::Token | Builtin::Secret) && !name.before.is_empty();
     if number && (named || (strong && !password)) && !place.drawn {
         return value.found(false);
+    }
+    // `PASS: name_of_the_test` says something else, unless what follows cannot be read.
+    let short = matches!(&name.keyword.to_ascii_lowercase()[..], b"pass" | b"pw");
+    let listed = text.slice(name.end, place.at).contains(&b',');
+    let written = place.tight || place.plain || (value.quoted && !listed) || name.before == b"-";
+    if short && !written && !is_hard(secret_half(bytes)) && !crate::random::is_random(bytes) {
+        return Outcome::Nothing;
     }
     let environment = name_is_upper(text, name) && place.tight;
     let setting = Setting {
@@ -353,13 +409,22 @@ const CLIENT_DIGITS: std::ops::RangeInclusive<usize> = 15..=20;
 const CLIENT_BYTES_MIN: usize = 12;
 
 /// The value at `at`: between quotes (escaped or not), or up to what ends a bare word.
-fn value(text: &Text<'_>, mut at: usize, plain: bool) -> Value {
+fn value(text: &Text<'_>, mut at: usize, place: &Place) -> Value {
+    let plain = place.plain;
     let limit = at + GAP_BYTES_MAX;
     while at < limit && text.at(at).is_some_and(|b| b"= \t([".contains(&b)) {
         at += 1;
     }
-    // Prefixes of string literals, and `new String(`-like wrappers are left to the other rules.
-    let prefixed = text.at(at).is_some_and(|b| b"brfuL@&".contains(&b));
+    if let Some(start) = entity_end(text, at) {
+        return skip_scheme(
+            text,
+            until(text, start, |b| b.is_ascii_whitespace() || b"&<>\"".contains(&b)),
+            true,
+        );
+    }
+    at = wrapped(text, at);
+    // Prefixes of string literals.
+    let prefixed = text.at(at).is_some_and(|b| b"brfuLN@&".contains(&b));
     let quote_at =
         if prefixed && text.at(at + 1).is_some_and(|b| b"\"'`".contains(&b)) { at + 1 } else { at };
     let mut open = quote_at;
@@ -391,11 +456,44 @@ fn value(text: &Text<'_>, mut at: usize, plain: bool) -> Value {
                     || b"\"'`,;)<>\\".contains(&b)
                     || (plain && b"&|".contains(&b))
                     || (!plain && b == b']')
+                    || (place.braced && b == b'}')
             });
             skip_scheme(text, inner, false)
         }
     }
 }
+
+/// Behind a quote that HTML has escaped.
+pub(crate) fn entity_end(text: &Text<'_>, at: usize) -> Option<usize> {
+    if text.at(at) != Some(b'&') {
+        return None;
+    }
+    let quote = ["&quot;", "&#34;", "&#39;", "&apos;", "&#x27;"].into_iter();
+    quote.map(|quote| quote.as_bytes()).find(|quote| text.stands(at, quote)).map(|quote| at + quote.len())
+}
+
+/// Where the literal begins that a call makes a value of.
+fn wrapped(text: &Text<'_>, at: usize) -> usize {
+    let call = WRAPPERS.iter().find(|call| text.stands(at, call.as_bytes()));
+    let end = at + call.map_or(0, |call| call.len());
+    if text.at(end).is_some_and(|b| b"\"'`".contains(&b)) { end } else { at }
+}
+
+/// Calls whose value is what they are given.
+const WRAPPERS: &[&str] = &[
+    "]byte(",
+    "byte[](",
+    "bytes(",
+    "new String(",
+    "String(",
+    "String::from(",
+    "SecretStr(",
+    "Secret(",
+    "Some(",
+    "Buffer.from(",
+    "base64.b64decode(",
+    "atob(",
+];
 
 fn until(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, usize, bool) {
     text.look_from(start);

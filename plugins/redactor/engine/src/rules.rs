@@ -64,6 +64,7 @@ pub(crate) enum Builtin {
     Entropy,
     Encoded,
     CurlUser,
+    Call,
     GoogleCredentials,
 }
 

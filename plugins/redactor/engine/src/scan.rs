@@ -390,6 +390,11 @@ impl Scan<'_, '_> {
                 }
                 return end;
             }
+            Builtin::Call => {
+                if let Some(range) = structure::credential_call(text, end) {
+                    self.take(rule, range);
+                }
+            }
             Builtin::Pem => return self.pem(rule, start),
             Builtin::Encoded => self.escaped(start),
             _ => {}

@@ -357,11 +357,18 @@ const COOKIE_LINE_BYTES_MAX: usize = 880;
 
 /// `curl … -u user:password`; `at` is past `curl`.
 pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
-    let line = run_end(text, at, PART_BYTES_MAX, |b| b != b'\n');
+    let mut line = run_end(text, at, PART_BYTES_MAX, |b| b != b'\n');
+    // A line that goes on behind a backslash.
+    while text.bytes.get(line.wrapping_sub(1)) == Some(&b'\\')
+        && text.at(line) == Some(b'\n')
+        && line - at < PART_BYTES_MAX
+    {
+        line = run_end(text, line + 1, PART_BYTES_MAX, |b| b != b'\n');
+    }
     let mut from = at;
     while from + 3 < line {
         let here = text.slice(from, line);
-        let flag = [&b" -u "[..], b" --user ", b" -u=", b" --user=", b" -u"]
+        let flag = [&b" -u "[..], b" --user ", b" -u=", b" --user=", b" -u", b" -U ", b" --proxy-user "]
             .into_iter()
             .find(|flag| here.starts_with(flag));
         let Some(flag) = flag else {
@@ -387,3 +394,84 @@ pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
     }
     None
 }
+
+/// `login("user", "password")`, `SqlCredential("user", "password")`; `at` is past the name, and past the bracket or
+/// not. The password is the second of two literals that stand side by side; other arguments may stand before them.
+pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Range> {
+    let mut from = blanks_end(text, at);
+    if text.at(from) == Some(b'(') {
+        from += 1;
+    } else if !text.bytes[..at].ends_with(b"(") {
+        return None;
+    }
+    // The literals side by side: a user and a password, or a host before them.
+    let mut row: Vec<Range> = Vec::new();
+    for _ in 0..ARGUMENTS_MAX {
+        let argument = argument(text, blanks_end(text, from))?;
+        if argument.literal {
+            row.push(argument.range);
+        } else if row.len() >= 2 {
+            break;
+        } else {
+            row.clear();
+        }
+        let comma = blanks_end(text, argument.end);
+        if row.len() == 3 || text.at(comma) != Some(b',') {
+            break;
+        }
+        from = comma + 1;
+    }
+    let is_password = |pair: &&[Range]| {
+        let [user, value] = [&pair[0], &pair[1]].map(|range| text.slice(range.start, range.end));
+        let setting = Setting { strong: true, quoted: true, plain: false, password: true };
+        value.len() >= 6 && is_secret(value, setting) && is_url_password(value, user)
+    };
+    // What was redacted was the password: the others are not.
+    if row.iter().any(|range| crate::value::contains(text.slice(range.start, range.end), PLACEHOLDER_HEAD)) {
+        return None;
+    }
+    row.windows(2).rev().find(is_password).map(|pair| pair[1])
+}
+
+fn blanks_end(text: &Text<'_>, from: usize) -> usize {
+    run_end(text, from, BLANKS_MAX, |b| b.is_ascii_whitespace())
+}
+
+/// An argument of a call: a literal, of which the range is what its quotes hold, or a name.
+struct Argument {
+    range: Range,
+    end: usize,
+    literal: bool,
+}
+
+fn argument(text: &Text<'_>, from: usize) -> Option<Argument> {
+    let escapes = |from| run_end(text, from, 4, |b| b == b'\\');
+    let mut quote = escapes(from);
+    if quote == from && text.at(from + 1).is_some_and(|b| b"\"'".contains(&b)) {
+        // `@"…"`, `b'…'`.
+        quote += usize::from(text.at(from).is_some_and(|b| b"@bru".contains(&b)));
+    }
+    let Some(sign) = text.at(quote).filter(|b| b"\"'".contains(b)) else {
+        let end = run_end(text, from, ARGUMENT_BYTES_MAX, |b| !b"\"',;(){}\n".contains(&b));
+        return Some(Argument { range: Range { start: from, end }, end, literal: false });
+    };
+    let start = quote + 1;
+    let mut end = start;
+    let mut close = start;
+    while close - start < ARGUMENT_BYTES_MAX && !matches!(text.at(close), None | Some(b'\n')) {
+        // A backslash that escapes no quote is a part of the literal.
+        end = run_end(text, close, ARGUMENT_BYTES_MAX, |b| b != sign && b != b'\\' && b != b'\n');
+        close = escapes(end);
+        if text.at(close) == Some(sign) {
+            break;
+        }
+        close = close.max(end + 1);
+    }
+    let closed = text.at(close) == Some(sign);
+    closed.then_some(Argument { range: Range { start, end }, end: close + 1, literal: true })
+}
+
+/// How much of a call is read.
+const ARGUMENTS_MAX: usize = 5;
+const ARGUMENT_BYTES_MAX: usize = 72;
+const BLANKS_MAX: usize = 24;

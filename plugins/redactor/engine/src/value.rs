@@ -141,6 +141,24 @@ fn looks_secret(value: &[u8], setting: Setting) -> bool {
     }
 }
 
+/// Whether nobody would say it: a digit in it, both cases and a sign, or so many changes that it is no name.
+pub(crate) fn is_hard(value: &[u8]) -> bool {
+    let shape = shape(value);
+    let clean = value.iter().all(|b| b.is_ascii_alphanumeric() || b"!@#$^*_-".contains(b));
+    let signs = value.iter().filter(|b| b"!@#$^*".contains(b)).count();
+    let mixed = shape.digits >= 1 && shape.lowers >= 1 && shape.uppers >= 1;
+    let drawn = shape.breaks >= 4 && wordlike(value) * 3 <= value.len();
+    clean
+        && (VALUE_BYTES_MIN..=HARD_BYTES_MAX).contains(&value.len())
+        && mixed
+        && (drawn || (signs >= 1 && value[0].is_ascii_alphanumeric()))
+        && !is_filler(value)
+        && !is_standin(value)
+}
+
+/// Longest password that is looked for in a sentence.
+const HARD_BYTES_MAX: usize = 48;
+
 /// Whether it only holds the place of a value.
 fn is_standin(value: &[u8]) -> bool {
     let lower: Vec<u8> = value.iter().take(128).map(u8::to_ascii_lowercase).collect();
