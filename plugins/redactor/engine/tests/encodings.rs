@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::expand;
 use common::layers::{BACKSLASH, FORM, PERCENT, UNICODE, in_encoding, wrapped};
 use common::spans::{letter, marked, redacted, same_in_pieces, shown, whole};
+use common::{base64, expand};
 
 /// A secret that lies across the edge of a window of escapes, wherever the edge is.
 #[test]
@@ -33,6 +33,21 @@ fn a_secret_is_found_wherever_it_stands_in_escapes() {
         }
         let harmless = encode(&letter(4000, 0, ""));
         assert_eq!(whole(harmless.as_bytes(), "", false), []);
+    }
+}
+
+/// What is encoded begins behind a sign, whatever the bytes that it begins with, and as it does behind a space.
+#[test]
+fn an_encoding_begins_behind_a_sign() {
+    let secret = expand("API_KEY=<A-Za-z0-9*24> ", 7);
+    let hidden = base64(&[&[0; 12], letter(700, 400, &secret).as_bytes()].concat());
+    let glued = base64(("ab".to_owned() + &base64(letter(700, 20, &secret).as_bytes())).as_bytes());
+    let run = expand("<A-Za-z0-9*20>", 1);
+    for (encoded, found) in [(hidden, 1), (glued, 0)] {
+        let [space, sign] =
+            [" ", "="].map(|sign| whole(format!("{run}{sign}{encoded} x").as_bytes(), "", false));
+        assert_eq!(space.len(), found, "{encoded}");
+        assert_eq!(space, sign, "{encoded}");
     }
 }
 

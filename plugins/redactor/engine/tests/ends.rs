@@ -1,0 +1,42 @@
+//! Where a finding begins and ends.
+
+mod common;
+
+use common::expand;
+use common::spans::{letter, whole};
+
+/// What belongs to a token, between what does not.
+const TOKENS: &[(&str, &str, &str)] = &[
+    // The signs that pad base64 to groups of four, and no others.
+    ("the token (", "<A-Za-z0-9*42>==", " x"),
+    ("the token (", "<A-Za-z0-9*43>=", " x"),
+    ("the token (", "<A-Za-z0-9*41>", "=== x"),
+    ("the token (", "<A-Za-z0-9*40>", "== x"),
+    // In prose symbols are a part of it, but not those that end a sentence.
+    ("the token ", "<A-Za-z0-9*20>#$<A-Za-z0-9*20>", ".: x"),
+    ("the token's ", "<A-Za-z0-9*40>", "#x y"),
+    // A sign ends what stands before it: this is not so deep in one run that it could be anything.
+    (
+        "<A-Za-z0-9*20>=/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/token/",
+        "<A-Za-z0-9*40>",
+        " x",
+    ),
+];
+
+#[test]
+fn a_finding_ends_where_its_token_does() {
+    for (seed, (before, token, behind)) in TOKENS.iter().enumerate() {
+        let (before, token) = (expand(before, 0), expand(token, seed as u64));
+        let text = format!("{before}{token}{behind}");
+        let found: Vec<&str> = whole(text.as_bytes(), "", false).iter().map(|f| &text[f.0..f.1]).collect();
+        assert_eq!(found, [&token], "{text}");
+    }
+}
+
+/// The look at the symbols of one token does not bound what is seen of those behind it.
+#[test]
+fn a_token_behind_one_with_symbols_is_found() {
+    let second = expand("datadog <a-f0-9*32>", 1);
+    let text = format!("the token {} {}", expand("<A-Za-z0-9*40>#$", 0), letter(600, 560, &second));
+    assert_eq!(whole(text.as_bytes(), "", false).len(), 2, "{text}");
+}
