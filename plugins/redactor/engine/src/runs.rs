@@ -73,7 +73,7 @@ pub(crate) fn context(text: &Text<'_>, start: usize) -> Context {
     let begins = alnum & (!(alnum << 1) | (uppers & (lowers | digits) << 1));
     // A known word has a letter among its first two bytes.
     let begins = begins & !(digits & !((lowers | uppers) >> 1));
-    let two = begins & !(ends >> 1 | 1 << 63) & (other >> 2 | 3 << 62);
+    let two = begins & !(ends >> 1) & other >> 2;
     // The block is longer than the window; a line keeps the services that the line before it named, but no more.
     let outside = BLOCK_BYTES - CONTEXT_BYTES_MAX;
     let line = BLOCK_BYTES - newlines.0.leading_zeros() as usize;

@@ -63,12 +63,8 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
         &joined
     };
     let text = Text::new(bytes, piece.last);
-    let mut cut = carry.cut;
     let resumed = resume(&text, base, &carry.open);
-    if let (Some(cut), Some((end, _))) = (&mut cut, resumed.pem) {
-        cut.pem_until = cut.pem_until.max(end);
-    }
-    let mut scan = scan(&text, switches, cut, 0);
+    let mut scan = scan(&text, switches, carry.cut, 0);
     if first {
         scan.findings.retain(|found| found.end > base);
         scan.findings.iter_mut().for_each(|found| found.start = found.start.max(base));

@@ -51,6 +51,16 @@ fn an_encoding_begins_behind_a_sign() {
     }
 }
 
+/// So deep that escapes are not undone any more, what stands behind one begins there nevertheless.
+#[test]
+fn a_token_begins_behind_an_escape_in_an_encoding_in_an_encoding() {
+    for escape in ["%22", "\\u0022", "\\x22"] {
+        let plain = format!("it is {escape}{} and no other", expand("ghp_<A-Za-z0-9*36>", 3));
+        let text = base64(base64(plain.as_bytes()).as_bytes());
+        assert_eq!(whole(text.as_bytes(), "", false).len(), 1, "{escape}");
+    }
+}
+
 /// How many mixtures a test makes: few in every run, more where the environment says so.
 fn mixtures(few: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

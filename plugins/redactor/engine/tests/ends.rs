@@ -3,7 +3,7 @@
 mod common;
 
 use common::expand;
-use common::spans::{letter, whole};
+use common::spans::{letter, marked, whole};
 
 /// What belongs to a token, between what does not.
 const TOKENS: &[(&str, &str, &str)] = &[
@@ -39,4 +39,15 @@ fn a_token_behind_one_with_symbols_is_found() {
     let second = expand("datadog <a-f0-9*32>", 1);
     let text = format!("the token {} {}", expand("<A-Za-z0-9*40>#$", 0), letter(600, 560, &second));
     assert_eq!(whole(text.as_bytes(), "", false).len(), 2, "{text}");
+}
+
+/// Behind a key may stand what looks like one of its headers, and in that another key.
+#[test]
+fn a_key_in_a_header_of_another_is_redacted_to_its_end() {
+    let key = expand("-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9+/*60>\n", 2);
+    for len in 0..130 {
+        let text = format!("{key}abcd: {}-{key}", &letter(200, 0, "")[..len]);
+        let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
+        assert!(mask[text.len() - 30..text.len() - 1].iter().all(|hidden| *hidden), "{len}");
+    }
 }

@@ -24,6 +24,7 @@ fn runs() -> Vec<(&'static str, String)> {
         ),
         ("a sign of padding is not there yet", "<A-Za-z0-9*20>.token.<A-Za-z0-9*342>== x".to_owned()),
         ("no sign of padding is there yet", "<A-Za-z0-9*20>.token.<A-Za-z0-9*343>= x".to_owned()),
+        ("the last run begins within a character", "\u{e9}".repeat(300) + " x"),
         ("a symbol goes on with a token", "the token <A-Za-z0-9*338>#$<A-Za-z0-9*60> x".to_owned()),
         ("symbols go on for longer than a look", "the token <A-Za-z0-9*100>#$<A-Za-z0-9#$*500> x".to_owned()),
         (
@@ -55,6 +56,20 @@ fn keys() -> Vec<(&'static str, String)> {
         (
             "a second key in what may be a header of one",
             format!("{key}\n<A-Za-z0-9+/*60>\nabcd{key}<A-Za-z0-9+/*40>: x\n<A-Za-z0-9+/*60>\n-- x"),
+        ),
+        (
+            "a second key begins where a header is too long",
+            format!(
+                "{key}\n<A-Za-z0-9+/*1500>\nabcd: {}{key}\n<A-Za-z0-9*60>\n<A-Za-z0-9*60>\n x",
+                "word-".repeat(21)
+            ),
+        ),
+        (
+            "a second key begins there in what may be a value",
+            format!(
+                "{key}\n<A-Za-z0-9+/*1500>\nabcd: password='{}{key}\n<A-Za-z0-9*60>\n x",
+                "word-".repeat(19)
+            ),
         ),
         (
             "a key ends with what may have been a header, long before the piece does",

@@ -63,6 +63,23 @@ fn an_example_is_found_inside_json_escapes_and_urls() {
 }
 
 #[test]
+fn a_token_begins_behind_each_letter_of_an_escape() {
+    let token = expand("ghp_<A-Za-z0-9*36>", 3);
+    for letter in "nrtbfv0".chars() {
+        assert_eq!(found_by(&format!("line\\{letter}{token}"), &Switches::default()).len(), 1, "{letter}");
+    }
+}
+
+/// What an id is an id of stands in its own line.
+#[test]
+fn an_id_in_the_line_before_says_nothing() {
+    let token = expand("<A-Za-z0-9*40>", 3);
+    let found = |text: String| found_by(&text, &Switches::default());
+    assert_eq!(found(format!("heroku ID\n{token} x")), ["service-token"]);
+    assert_eq!(found(format!("heroku ID {token} x")), Vec::<&str>::new());
+}
+
+#[test]
 fn placeholders_are_no_findings() {
     let switches = Switches { strict: true, ..Switches::default() };
     for rule in rules() {
@@ -106,6 +123,7 @@ fn ordinary_text_is_left_alone() {
         "fn authenticate(user: &str, password: &str) -> Result<Token, Error> {",
         "PRIMARY KEY (user_id), FOREIGN KEY (account_id) REFERENCES accounts(id)",
         "keyboard shortcuts: ctrl-shift-alt-f12",
+        "the secret ID Zk3p9Qw1xL8mN2vB7tR4yU6i",
     ] {
         assert_eq!(found_by(text, &Switches::default()), Vec::<&str>::new(), "{text}");
     }
