@@ -43,7 +43,8 @@ fn an_encoding_begins_behind_a_sign() {
     let hidden = base64(&[&[0; 12], letter(700, 400, &secret).as_bytes()].concat());
     let glued = base64(("ab".to_owned() + &base64(letter(700, 20, &secret).as_bytes())).as_bytes());
     let run = expand("<A-Za-z0-9*20>", 1);
-    for (encoded, found) in [(hidden, 1), (glued, 0)] {
+    let shortest = base64(expand("API_KEY=<A-Za-z0-9*10>", 7).as_bytes());
+    for (encoded, found) in [(hidden, 1), (glued, 0), (shortest, 1)] {
         let [space, sign] =
             [" ", "="].map(|sign| whole(format!("{run}{sign}{encoded} x").as_bytes(), "", false));
         assert_eq!(space.len(), found, "{encoded}");

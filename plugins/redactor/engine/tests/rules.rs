@@ -70,6 +70,17 @@ fn a_token_begins_behind_each_letter_of_an_escape() {
     }
 }
 
+#[test]
+fn a_run_of_a_form_of_its_own_needs_no_name_before_it() {
+    for (form, id) in [
+        ("M<A-Za-z0-9*25>.<A-Za-z0-9*6>.<A-Za-z0-9*30>", "discord-bot-token"),
+        ("<a-f0-9*32>.<A-Za-z0-9*16>", "zhipu-api-key"),
+        ("o.<A-Za-z0-9*32>", "pushbullet-token"),
+    ] {
+        assert_eq!(found_by(&expand(form, 3), &Switches::default()), [id]);
+    }
+}
+
 /// What an id is an id of stands in its own line.
 #[test]
 fn an_id_in_the_line_before_says_nothing() {
