@@ -80,6 +80,7 @@ fn keys() -> Vec<(&'static str, String)> {
 
 fn encodings() -> Vec<(&'static str, String)> {
     let secret = expand("API_KEY=<A-Za-z0-9*24> ", 7);
+    let long = expand("API_KEY=<A-Za-z0-9*60>", 7);
     let surer = expand("glpat-<A-Za-z0-9_-*20>", 8);
     vec![
         (
@@ -97,6 +98,18 @@ fn encodings() -> Vec<(&'static str, String)> {
         (
             "the secret of an encoding is found in what is not settled",
             base64(letter(1354, 1330, &secret).as_bytes()) + ",and so on x",
+        ),
+        (
+            "a secret goes on where a window may end with the piece",
+            base64(letter(640, 470, &long).as_bytes()) + " x",
+        ),
+        (
+            // Slashes: without them the run by itself would be undecided for longer.
+            "the same at the beginning of an encoding behind a sign",
+            format!(
+                "<A-Za-z0-9*400>={} x",
+                &base64((prose(100) + "???" + &letter(400, 198, &long)).as_bytes())[..595]
+            ),
         ),
         (
             "an encoding begins behind a sign",
