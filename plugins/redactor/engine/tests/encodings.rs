@@ -97,6 +97,28 @@ fn an_encoding_behind_the_rest_of_an_escape_is_found() {
     }
 }
 
+/// A window of escapes may end in a sign that ends a token, or is a part of it.
+#[test]
+fn a_token_in_escapes_is_found_to_its_end_whatever_a_window_ends_in() {
+    let name = "the token ";
+    let secret = name.to_owned() + &expand(&"<A-Za-z0-9*20>.".repeat(12), 7);
+    for at in 0..30 {
+        let text = in_encoding(&letter(700, at, &secret), PERCENT);
+        let mask = marked(text.len(), &whole(text.as_bytes(), "", false));
+        let inside = "%20".len() * (at + 1 + name.len()).."%20".len() * (at + secret.len());
+        assert!(mask[inside].iter().all(|hidden| *hidden), "{at}: {}", shown(text.as_bytes(), &mask));
+    }
+}
+
+/// What a secret ends in may be the first escape of a long run.
+#[test]
+fn an_escape_far_behind_the_beginning_of_a_secret_is_undone_with_it() {
+    for len in [200, 230, 250] {
+        let text = expand(&format!("https://u:<a-z0-9*{len}>%40h.internal/<a-z*300>"), 7);
+        assert_eq!(whole(text.as_bytes(), "", false).len(), 1, "{len}");
+    }
+}
+
 /// So deep that escapes are not undone any more, what stands behind one begins there nevertheless.
 #[test]
 fn a_token_begins_behind_an_escape_in_an_encoding_in_an_encoding() {

@@ -70,6 +70,42 @@ fn a_token_begins_behind_each_letter_of_an_escape() {
     }
 }
 
+/// Names, what stands behind them, and whether the value there counts: only what is drawn does where the name may mean
+/// anything, or is compared.
+const ASSIGNMENTS: &[(&str, &str, bool)] = &[
+    ("DB_PASSWORD                    = \"", "blue-horse-17\"", true),
+    ("passwords[] = \"", "blue-horse-17\"", true),
+    ("{\"name\": \"DB_PASSWORD\", \"value\": \"", "blue-horse-17\"}", true),
+    ("DB_PASSWORD,", "blue-horse-17", false),
+    ("api_key,", "<A-Za-z0-9*14>", true),
+    ("DB_PASSWORD\t", "blue-horse-17", false),
+    ("api_key\t", "<A-Za-z0-9*14>", true),
+    ("password%3d", "correct-horse-battery", true),
+    ("password=", "correct-horse-battery", false),
+    ("?password=", "correct-horse-battery", true),
+    (";password=", "correct-horse-battery", true),
+    ("?password= ", "correct-horse-battery", false),
+    ("if password == \"", "blue-horse-17\"", false),
+    ("if password === \"", "blue-horse-17\"", false),
+    ("if api_key === \"", "<A-Za-z0-9*24>\"", true),
+    ("\"password\": blue = ", "horse-17-battery", false),
+    ("the password is ", "blue-horse-17", true),
+    ("String password \"", "blue-horse-17\"", true),
+    ("mysql --password ", "blue-horse-17", true),
+];
+
+#[test]
+fn what_may_stand_between_a_name_and_its_value() {
+    for (name, value, counts) in ASSIGNMENTS {
+        let value = expand(value, 3);
+        let text = format!("x {name}{value} x");
+        let found = scan_text(text.as_bytes(), &Switches::default());
+        let secret = value.trim_end_matches(['"', '}']);
+        let wanted = if *counts { vec![secret] } else { vec![] };
+        assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), wanted, "{text}");
+    }
+}
+
 #[test]
 fn a_run_of_a_form_of_its_own_needs_no_name_before_it() {
     for (form, id) in [
