@@ -33,6 +33,37 @@ fn a_finding_ends_where_its_token_does() {
     }
 }
 
+/// Forms that say themselves what they are, as short as they may be, and a byte shorter: then nothing is found.
+const FORMS: &[(&str, &str, &str)] = &[
+    ("a ", "eyJhbGciOiJ4In0.<A-Za-z0-9*20>", ". x"),
+    ("a ", "eyJhbGciOiJ4In0.<A-Za-z0-9*8>", " x"),
+    ("a eyJhbGciOiJ4In0.<A-Za-z0-9*7>", "", " x"),
+    ("", "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9*16>", "\n"),
+    ("-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9*15>", "", "\n"),
+    ("", "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9*64>\n<A-Za-z0-9*16>\n<A-Za-z0-9*64>", "\n"),
+    ("", "-----BEGIN PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n<A-Za-z0-9*64>", "\n"),
+    ("https://", "u:a7bq9", "@h.internal/ x"),
+    ("https://u:a7bq@h.internal/", "", " x"),
+    ("Authorization: Bearer ", "a1B2c3D4e5F6", " x"),
+    ("Authorization: Bearer a1B2c3D4e5F", "", " x"),
+    ("Authorization: Bearer ", "a1B2c3D4e5F6G7h8", "! x"),
+    ("Authorization: Basic ", "dXNlcm5hbWU6YQ==", " x"),
+    ("Authorization: Basic dXNlcm5hbWU6", "", " x"),
+    ("Cookie: theme=dark; sid=", "<a-z0-9*24>", " x"),
+    ("curl -u", "user:pass12word", " https://h.internal x"),
+];
+
+#[test]
+fn the_shortest_of_each_form_is_found() {
+    for (seed, (before, form, behind)) in FORMS.iter().enumerate() {
+        let (before, form) = (expand(before, 0), expand(form, seed as u64));
+        let text = format!("{before}{form}{behind}");
+        let found: Vec<&str> = whole(text.as_bytes(), "", false).iter().map(|f| &text[f.0..f.1]).collect();
+        let wanted = if form.is_empty() { vec![] } else { vec![form.as_str()] };
+        assert_eq!(found, wanted, "{text}");
+    }
+}
+
 /// The look at the symbols of one token does not bound what is seen of those behind it.
 #[test]
 fn a_token_behind_one_with_symbols_is_found() {

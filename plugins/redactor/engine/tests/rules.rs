@@ -90,6 +90,17 @@ const ASSIGNMENTS: &[(&str, &str, bool)] = &[
     ("if api_key === \"", "<A-Za-z0-9*24>\"", true),
     ("\"password\": blue = ", "horse-17-battery", false),
     ("the password is ", "blue-horse-17", true),
+    // Too short by a byte, and long enough.
+    ("DB_PASSWORD=", "horse-7", false),
+    ("DB_PASSWORD=", "horse-17", true),
+    ("api_key = \"", "xkqzvbnmwr7\"", false),
+    ("api_key = \"", "xkqzvbnmwrt7\"", true),
+    // Digits among words, a stand-in's name by chance, a template with nothing in it.
+    ("token: ", "blue1horse2red", true),
+    ("api_key = \"", "Zk3p9todo!Qw1xL8m#N2vB7tR4\"", true),
+    ("DB_PASSWORD=\"", "blue${}horse17\"", true),
+    ("DB_PASSWORD=\"", "blue${X}horse17\"", false),
+    ("deploy_key = \"", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI<A-Za-z0-9*43>\"", false),
     ("String password \"", "blue-horse-17\"", true),
     ("mysql --password ", "blue-horse-17", true),
 ];
