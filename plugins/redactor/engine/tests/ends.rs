@@ -42,6 +42,8 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9*15>", "", "\n"),
     ("", "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9*64>\n<A-Za-z0-9*16>\n<A-Za-z0-9*64>", "\n"),
     ("", "-----BEGIN PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n<A-Za-z0-9*64>", "\n"),
+    // A placeholder is no header of a key.
+    ("", "-----BEGIN PRIVATE KEY-----\n<A-Za-z0-9*64>", "\nNote: [REDACTED:jwt:0123456789abcdef]\n"),
     ("https://", "u:a7bq9", "@h.internal/ x"),
     ("https://u:a7bq@h.internal/", "", " x"),
     ("Authorization: Bearer ", "a1B2c3D4e5F6", " x"),
