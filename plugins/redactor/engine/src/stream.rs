@@ -175,7 +175,7 @@ fn settle(scan: Scan<'_, '_>, base: usize, last: bool, resumed: &Resumed) -> Out
     // A character that is not all there is a part of the last run.
     let mut limit = whole_char(bytes, scan.pending.min(scan.trailing)).max(base);
     // A key is walked over from where the walk ended: the first, if another may begin in its next line.
-    let pem = findings.iter().filter(|f| f.tail == Tail::Pem && f.start < limit).map(|f| f.end);
+    let pem = findings.iter().filter(|f| f.tail == Tail::Pem).map(|f| f.end);
     let pem = pem.chain(resumed.pem.filter(|(_, open)| *open).map(|(end, _)| end)).min();
     if let Some(end) = pem {
         limit = limit.min(end).max(base);
