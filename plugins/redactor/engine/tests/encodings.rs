@@ -119,6 +119,17 @@ fn an_escape_far_behind_the_beginning_of_a_secret_is_undone_with_it() {
     }
 }
 
+/// The longest run that is undone whole: all of it is seen, wherever in a part of a window it begins.
+#[test]
+fn a_short_run_of_escapes_is_undone_at_once() {
+    let run = "https://u:<a-z0-9*280>%40h.internal/<a-z*32>";
+    for before in [1, 50, 111] {
+        let text = expand(&format!("{:before$}{run} x", " "), 7);
+        assert_eq!(text.len() - before - " x".len(), 336);
+        assert_eq!(whole(text.as_bytes(), "", false).len(), 1, "{before}");
+    }
+}
+
 /// So deep that escapes are not undone any more, what stands behind one begins there nevertheless.
 #[test]
 fn a_token_begins_behind_an_escape_in_an_encoding_in_an_encoding() {

@@ -95,6 +95,9 @@ const ASSIGNMENTS: &[(&str, &str, bool)] = &[
     ("DB_PASSWORD=", "horse-17", true),
     ("api_key = \"", "xkqzvbnmwr7\"", false),
     ("api_key = \"", "xkqzvbnmwrt7\"", true),
+    // An address of eight bytes, and what is longer than one.
+    ("DB_PASSWORD=", "0x00007f00deadbeef", false),
+    ("DB_PASSWORD=", "0x000000000deadbeef", true),
     // Digits among words, a stand-in's name by chance, a template with nothing in it.
     ("token: ", "blue1horse2red", true),
     ("api_key = \"", "Zk3p9todo!Qw1xL8m#N2vB7tR4\"", true),
