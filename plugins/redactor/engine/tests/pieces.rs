@@ -96,6 +96,15 @@ fn encodings() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            // So far from the beginning that one of the pieces keeps just so much of the text before.
+            "an encoding begins at the edge of what is kept of the text before",
+            format!(
+                "{:277}{}",
+                prose(270),
+                base64((secret.clone() + &letter(3000, 2500, &surer)).as_bytes())
+            ),
+        ),
+        (
             "the secret of an encoding is found in what is not settled",
             base64(letter(1354, 1330, &secret).as_bytes()) + ",and so on x",
         ),
