@@ -45,7 +45,7 @@ fn an_encoding_begins_behind_a_sign() {
         ("no text at first", base64(&[&[0; 12], letter(700, 400, &secret).as_bytes()].concat())),
         ("the shortest", base64(expand("API_KEY=<A-Za-z0-9*10>", 7).as_bytes())),
         ("slashes", base64(("ab?".repeat(6) + &secret).as_bytes())),
-        ("hex", hex(letter(100, 80, &secret).as_bytes()) + "-z"),
+        ("hex", hex(letter(100, 100, &secret).trim_end().as_bytes()) + "-z"),
     ] {
         let found_behind = |sign: &str| whole(format!("{run}{sign}{encoded} x").as_bytes(), "", false);
         assert_eq!(found_behind(" ").len(), 1, "{what}");
