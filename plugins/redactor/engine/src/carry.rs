@@ -9,8 +9,8 @@ use crate::stream::CONTEXT_BYTES_MAX;
 /// begins there; what a scan of the whole text would know behind it is carried.
 const CUT_EDGE_BYTES: usize = 256;
 
-const VERSION: u8 = 4;
-const NUMBERS: usize = 7;
+const VERSION: u8 = 5;
+const NUMBERS: usize = 6;
 /// The version, two bytes of flags, the phase, the numbers.
 const HEAD_BYTES: usize = 4 + 2 * NUMBERS;
 const _: () = assert!(WINDOW_STEP_BYTES <= 256);
@@ -52,14 +52,13 @@ impl<'a> Carry<'a> {
             phase: (cut.map_or(0, |cut| cut.phase) + from) % WINDOW_STEP_BYTES,
             ..Cut::default()
         };
-        for (walk, _, end) in
+        for (walk, ..) in
             walks.iter().filter(|(_, start, end)| (*start..*end).contains(&edge) && *start < edge)
         {
             match walk {
                 Walk::Wide => next.wide = true,
                 Walk::Encoding(Some(found)) if *found < edge => next.encoding = Some(Encoding::Found),
                 Walk::Encoding(_) => next.encoding = Some(Encoding::Open),
-                Walk::Pem => next.pem_until = end - from,
             }
         }
         Carry { open, cut: Some(next), context }
@@ -74,21 +73,20 @@ impl<'a> Carry<'a> {
             phase: usize::from(head[3]) % WINDOW_STEP_BYTES,
             wide: flag(1),
             encoding: flag(2).then(|| if flag(3) { Encoding::Found } else { Encoding::Open }),
-            pem_until: number(0).min(context.len()),
         };
         let stretch = Stretch {
-            start: -(number(1) as isize),
-            end: number(2),
-            rule: number(3) as u16,
-            confidence: number(4) as u16,
+            start: -(number(0) as isize),
+            end: number(1),
+            rule: number(2) as u16,
+            confidence: number(3) as u16,
         };
         let open = Open {
             stretch: flag(8).then_some(stretch),
             run: flag(4),
             value: flag(5),
             escaped: flag(6),
-            seen: number(5),
-            pem: flag(7).then(|| number(6)),
+            seen: number(4),
+            pem: flag(7).then(|| number(5)),
         };
         (head[0] == VERSION).then_some(Carry { open, cut: flag(0).then_some(cut), context })
     }
@@ -110,7 +108,6 @@ impl<'a> Carry<'a> {
         let flags = flags.iter().rev().fold(0, |flags, flag| flags << 1 | u16::from(*flag));
         let stretch = open.stretch.unwrap_or(Stretch { start: 0, end: 0, rule: 0, confidence: 0 });
         let numbers: [usize; NUMBERS] = [
-            known.pem_until,
             stretch.start.unsigned_abs(),
             stretch.end,
             usize::from(stretch.rule),

@@ -24,7 +24,7 @@ const LOOK_BYTES: usize = 8;
 /// Where what is encoded ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Encoded {
-    /// Past its padding.
+    /// Before its padding.
     until: usize,
     /// Past the run, which is redacted with it.
     end: usize,
@@ -37,8 +37,7 @@ impl Encoded {
         let none = |block: &&[u8; 16]| !block.iter().fold(false, |any, byte| any | ends_part(*byte));
         let plain = run.as_chunks().0.iter().take_while(none).count() * 16;
         let sign = run[plain..].iter().position(|byte| ends_part(*byte)).map_or(run.len(), |at| plain + at);
-        let signs = run[sign..].iter().take_while(|byte| **byte == b'=').count();
-        Encoded { until: start + sign + signs, end }
+        Encoded { until: start + sign, end }
     }
 }
 
@@ -220,7 +219,7 @@ impl Scan<'_, '_> {
         let end = from + chars.len();
         let goes_on = match self.text.bytes.get(end) {
             Some(_) => chars.len() == WINDOW_BYTES && end < run.until,
-            None => self.text.is_endless() && !chars.ends_with(b"="),
+            None => self.text.is_endless(),
         };
         Some((decoded(chars)?, if hex { (2, 1) } else { (4, 3) }, goes_on))
     }

@@ -221,10 +221,9 @@ impl Scan<'_, '_> {
                 return false;
             }
         }
-        // A run that its name is glued to is undecided from there, and so is a pair.
-        let seen_from = self.pair(held_from).unwrap_or(held_from);
+        // Behind spaces a run has neither its name glued to it nor a pair's beginning before it.
         let prose = gap > 0 && bytes[from - gap..from].iter().all(|b| *b == b' ');
-        let to = if says && prose { symbols_end(self.text, seen_from, to) } else { to };
+        let to = if says && prose { symbols_end(self.text, from, to) } else { to };
         let (signs, open) = padding(bytes, from, to, self.wide_until);
         if open && to - from < runs::LONG_BYTES && !self.text.closed() {
             self.undecided(held_from);
@@ -251,8 +250,8 @@ fn sixteen_in_a_row(mut bits: u64) -> u64 {
 }
 
 /// In prose a token ends with a space: the symbols in it, and what follows them, are its part.
-fn symbols_end(text: &Text<'_>, seen_from: usize, to: usize) -> usize {
-    text.look_from(seen_from);
+fn symbols_end(text: &Text<'_>, from: usize, to: usize) -> usize {
+    text.look_from(from);
     let mut end = to;
     while text.at(end).is_some_and(|b| is_run_byte(b) || b"#$@*!%^&|:".contains(&b)) {
         end += 1;

@@ -41,9 +41,10 @@ pub(crate) fn merge<'f>(open: Option<Stretch>, findings: impl Iterator<Item = &'
     out
 }
 
-/// In the order in which [`merge`] takes them. Where they end does not count: of some that is not known yet.
+/// In the order in which [`merge`] takes them, which looks for the surest by itself. Where they end does not count: of
+/// some that is not known yet.
 pub(crate) fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|f| (f.start, std::cmp::Reverse(f.confidence), f.rule));
+    findings.sort_by_key(|f| (f.start, f.rule));
 }
 
 #[cfg(test)]

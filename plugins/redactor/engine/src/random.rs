@@ -316,3 +316,17 @@ pub(crate) fn is_filler(value: &[u8]) -> bool {
         || (shape.distinct <= 6 && shape.len >= 24)
         || shape.sequence >= shape.len.saturating_sub(2).max(7)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_has_six_different_bytes() {
+        assert!(is_random(b"7b3e9a0c7b3e9a0c7b3e9a0c"));
+        // Five in the first eight bytes, and no more further on.
+        assert!(!is_random(b"7b3e97b37b3e97b37b3e97b3"));
+        // The sixth far behind them.
+        assert!(is_random(b"7b3e97b37b3e97b37b3e97b0"));
+    }
+}

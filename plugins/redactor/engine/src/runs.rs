@@ -79,7 +79,7 @@ pub(crate) fn context(text: &Text<'_>, start: usize, glued: bool) -> Context {
     if !glued && !may_name(bytes, start, begins) {
         return Context::default();
     }
-    let two = begins & !(ends >> 1 | 1 << 63) & (other >> 2 | 3 << 62);
+    let two = begins & !(ends >> 1) & other >> 2;
     // A line keeps the services that the line before it named, but no more.
     let line = BLOCK_BYTES - newlines.0.leading_zeros() as usize;
     let out = read(bytes, start, begins, ends, two, line);

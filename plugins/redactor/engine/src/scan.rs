@@ -91,8 +91,6 @@ pub(crate) struct Cut {
     pub wide: bool,
     /// The encoding that goes over `from`, if there is one.
     pub encoding: Option<Encoding>,
-    /// Up to here a key's material was walked over.
-    pub pem_until: usize,
 }
 
 /// What the windows of an encoding came to so far.
@@ -110,7 +108,6 @@ pub(crate) enum Walk {
     Wide,
     /// Where its secret was found.
     Encoding(Option<usize>),
-    Pem,
 }
 
 pub(crate) struct Scan<'s, 't> {
@@ -160,10 +157,6 @@ pub(crate) fn scan<'s, 't>(
         walks: Vec::new(),
         cut,
     };
-    if let Some(cut) = cut {
-        scan.pem_until = cut.pem_until;
-        scan.walked(Walk::Pem, 0, cut.pem_until);
-    }
     scan.anchors();
     scan.runs();
     if !switches.extra_keys.is_empty() {
@@ -427,15 +420,18 @@ impl Scan<'_, '_> {
     }
 
     fn pem(&mut self, rule: u16, start: usize) -> usize {
-        if start < self.pem_until || self.is_behind(start) {
+        if self.is_behind(start) {
             return start;
         }
         let Some(head) = structure::pem_head(self.text, start) else { return start };
+        // In a header of another key that was walked over with all that follows. One that the walk ended in is looked at.
+        if head <= self.pem_until {
+            return start;
+        }
         self.text.look_everywhere();
         let (end, open) = structure::pem_body(self.text, head);
         self.text.take_peeked();
         self.pem_until = end;
-        self.walked(Walk::Pem, start, end);
         let tail = if open { Tail::Pem } else { Tail::Closed };
         let confidence = RULES[usize::from(rule)].confidence;
         // The walk stops at a placeholder.

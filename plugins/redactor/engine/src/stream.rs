@@ -63,12 +63,8 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
         &joined
     };
     let text = Text::new(bytes, piece.last);
-    let mut cut = carry.cut;
     let resumed = resume(&text, base, &carry.open);
-    if let (Some(cut), Some((end, _))) = (&mut cut, resumed.pem) {
-        cut.pem_until = cut.pem_until.max(end);
-    }
-    let mut scan = scan(&text, switches, cut, 0);
+    let mut scan = scan(&text, switches, carry.cut, 0);
     if first {
         scan.findings.retain(|found| found.end > base);
         scan.findings.iter_mut().for_each(|found| found.start = found.start.max(base));
@@ -76,7 +72,7 @@ pub fn scan_piece(piece: &Piece<'_>, switches: &Switches) -> Outcome {
         // The others were found when the text was settled that they begin in.
         scan.findings.retain(|found| found.start >= base);
     }
-    widen(bytes, base, &mut scan.findings);
+    widen(bytes, &mut scan.findings);
     sort(&mut scan.findings);
     settle(scan, base, piece.last, &resumed)
 }
@@ -121,10 +117,9 @@ fn resume(text: &Text<'_>, base: usize, open: &Open) -> Resumed {
     Resumed { stretch, run: goes_on(run), value: goes_on(value), escaped: goes_on(escaped), pem }
 }
 
-/// Findings begin and end between characters.
-fn widen(bytes: &[u8], base: usize, findings: &mut [Finding]) {
+/// Findings end between characters. They begin at ASCII, or right behind it.
+fn widen(bytes: &[u8], findings: &mut [Finding]) {
     for found in findings {
-        found.start = whole_char(bytes, found.start).max(base);
         if found.end < bytes.len() && found.tail != Tail::Pem {
             found.tail = Tail::Closed;
         }
@@ -146,12 +141,11 @@ fn char_bytes(first: u8) -> usize {
     }
 }
 
-/// The beginning of the character that `at` stands in. A byte that goes on with none begins one.
+/// The beginning of the character that `at` stands in, as far as its first byte tells.
 fn whole_char(bytes: &[u8], at: usize) -> usize {
     let starts = |back: usize| {
         let from = at.checked_sub(back)?;
-        let inside = (from + 1..=at).all(|at| is_inside(bytes, at));
-        (inside && bytes.get(from).is_some_and(|first| char_bytes(*first) > back)).then_some(from)
+        bytes.get(from).is_some_and(|first| char_bytes(*first) > back).then_some(from)
     };
     (1..4).find_map(starts).unwrap_or(at)
 }
@@ -161,13 +155,6 @@ fn char_end(bytes: &[u8], at: usize) -> usize {
     let from = whole_char(bytes, at);
     let most = bytes.get(from).map_or(at, |first| from + char_bytes(*first)).max(at);
     if from == at { at } else { (at..most).find(|at| !is_inside(bytes, *at)).unwrap_or(most) }
-}
-
-/// The same for the end of a text that goes on, where the last character may not be all there.
-fn whole_last(bytes: &[u8]) -> usize {
-    let from = whole_char(bytes, bytes.len().saturating_sub(1));
-    let wanted = bytes.get(from).map_or(1, |first| char_bytes(*first));
-    if from + wanted > bytes.len() { from } else { bytes.len() }
 }
 
 fn settle(scan: Scan<'_, '_>, base: usize, last: bool, resumed: &Resumed) -> Outcome {
@@ -185,9 +172,10 @@ fn settle(scan: Scan<'_, '_>, base: usize, last: bool, resumed: &Resumed) -> Out
             carry: Vec::new(),
         };
     }
-    let mut limit = whole_char(bytes, scan.pending.min(scan.trailing).min(whole_last(bytes))).max(base);
+    // A character that is not all there is a part of the last run.
+    let mut limit = whole_char(bytes, scan.pending.min(scan.trailing)).max(base);
     // A key is walked over from where the walk ended: the first, if another may begin in its next line.
-    let pem = findings.iter().filter(|f| f.tail == Tail::Pem && f.start < limit).map(|f| f.end);
+    let pem = findings.iter().filter(|f| f.tail == Tail::Pem).map(|f| f.end);
     let pem = pem.chain(resumed.pem.filter(|(_, open)| *open).map(|(end, _)| end)).min();
     if let Some(end) = pem {
         limit = limit.min(end).max(base);

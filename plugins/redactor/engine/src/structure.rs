@@ -2,7 +2,7 @@
 
 use crate::decode;
 use crate::placeholder::PLACEHOLDER_HEAD;
-use crate::random::{is_filler, is_random, shape, wordlike};
+use crate::random::{is_random, shape, wordlike};
 use crate::sample::cut_short;
 use crate::scan::USERINFO_BACK_BYTES;
 use crate::text::{Text, begins_word};
@@ -231,8 +231,8 @@ fn is_url_password(password: &[u8], user: &[u8]) -> bool {
         || lower.starts_with(b"your")
         || lower.starts_with(b"my");
     let template = password.iter().any(|b| b"${}<>[]()*".contains(b));
-    let filler = lower.iter().all(|b| b"x.".contains(b)) || (is_filler(password) && password.len() < 5);
-    let short = password.len() < 4 || (password.len() < 6 && password.iter().all(u8::is_ascii_digit));
+    let filler = lower.iter().all(|b| b"x.".contains(b));
+    let short = password.len() < 5 || (password.len() < 6 && password.iter().all(u8::is_ascii_digit));
     !(standin || template || filler || short || password.eq_ignore_ascii_case(user))
 }
 

@@ -63,6 +63,84 @@ fn an_example_is_found_inside_json_escapes_and_urls() {
 }
 
 #[test]
+fn a_token_begins_behind_each_letter_of_an_escape() {
+    let token = expand("ghp_<A-Za-z0-9*36>", 3);
+    for letter in "nrtbfv0".chars() {
+        assert_eq!(found_by(&format!("line\\{letter}{token}"), &Switches::default()).len(), 1, "{letter}");
+    }
+}
+
+/// Names, what stands behind them, and whether the value there counts: only what is drawn does where the name may mean
+/// anything, or is compared.
+const ASSIGNMENTS: &[(&str, &str, bool)] = &[
+    ("DB_PASSWORD                    = \"", "blue-horse-17\"", true),
+    ("passwords[] = \"", "blue-horse-17\"", true),
+    ("{\"name\": \"DB_PASSWORD\", \"value\": \"", "blue-horse-17\"}", true),
+    ("DB_PASSWORD,", "blue-horse-17", false),
+    ("api_key,", "<A-Za-z0-9*14>", true),
+    ("DB_PASSWORD\t", "blue-horse-17", false),
+    ("api_key\t", "<A-Za-z0-9*14>", true),
+    ("password%3d", "correct-horse-battery", true),
+    ("password=", "correct-horse-battery", false),
+    ("?password=", "correct-horse-battery", true),
+    (";password=", "correct-horse-battery", true),
+    ("?password= ", "correct-horse-battery", false),
+    ("if password == \"", "blue-horse-17\"", false),
+    ("if password === \"", "blue-horse-17\"", false),
+    ("if api_key === \"", "<A-Za-z0-9*24>\"", true),
+    ("\"password\": blue = ", "horse-17-battery", false),
+    ("the password is ", "blue-horse-17", true),
+    // Too short by a byte, and long enough.
+    ("DB_PASSWORD=", "horse-7", false),
+    ("DB_PASSWORD=", "horse-17", true),
+    ("api_key = \"", "xkqzvbnmwr7\"", false),
+    ("api_key = \"", "xkqzvbnmwrt7\"", true),
+    // An address of eight bytes, and what is longer than one.
+    ("DB_PASSWORD=", "0x00007f00deadbeef", false),
+    ("DB_PASSWORD=", "0x000000000deadbeef", true),
+    // Digits among words, a stand-in's name by chance, a template with nothing in it.
+    ("token: ", "blue1horse2red", true),
+    ("api_key = \"", "Zk3p9todo!Qw1xL8m#N2vB7tR4\"", true),
+    ("DB_PASSWORD=\"", "blue${}horse17\"", true),
+    ("DB_PASSWORD=\"", "blue${X}horse17\"", false),
+    ("deploy_key = \"", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI<A-Za-z0-9*43>\"", false),
+    ("String password \"", "blue-horse-17\"", true),
+    ("mysql --password ", "blue-horse-17", true),
+];
+
+#[test]
+fn what_may_stand_between_a_name_and_its_value() {
+    for (name, value, counts) in ASSIGNMENTS {
+        let value = expand(value, 3);
+        let text = format!("x {name}{value} x");
+        let found = scan_text(text.as_bytes(), &Switches::default());
+        let secret = value.trim_end_matches(['"', '}']);
+        let wanted = if *counts { vec![secret] } else { vec![] };
+        assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), wanted, "{text}");
+    }
+}
+
+#[test]
+fn a_run_of_a_form_of_its_own_needs_no_name_before_it() {
+    for (form, id) in [
+        ("M<A-Za-z0-9*25>.<A-Za-z0-9*6>.<A-Za-z0-9*30>", "discord-bot-token"),
+        ("<a-f0-9*32>.<A-Za-z0-9*16>", "zhipu-api-key"),
+        ("o.<A-Za-z0-9*32>", "pushbullet-token"),
+    ] {
+        assert_eq!(found_by(&expand(form, 3), &Switches::default()), [id]);
+    }
+}
+
+/// What an id is an id of stands in its own line.
+#[test]
+fn an_id_in_the_line_before_says_nothing() {
+    let token = expand("<A-Za-z0-9*40>", 3);
+    let found = |text: String| found_by(&text, &Switches::default());
+    assert_eq!(found(format!("heroku ID\n{token} x")), ["service-token"]);
+    assert_eq!(found(format!("heroku ID {token} x")), Vec::<&str>::new());
+}
+
+#[test]
 fn placeholders_are_no_findings() {
     let switches = Switches { strict: true, ..Switches::default() };
     for rule in rules() {
@@ -106,6 +184,7 @@ fn ordinary_text_is_left_alone() {
         "fn authenticate(user: &str, password: &str) -> Result<Token, Error> {",
         "PRIMARY KEY (user_id), FOREIGN KEY (account_id) REFERENCES accounts(id)",
         "keyboard shortcuts: ctrl-shift-alt-f12",
+        "the secret ID Zk3p9Qw1xL8mN2vB7tR4yU6i",
     ] {
         assert_eq!(found_by(text, &Switches::default()), Vec::<&str>::new(), "{text}");
     }

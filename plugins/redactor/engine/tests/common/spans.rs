@@ -22,9 +22,16 @@ pub fn switches(strict: bool) -> Switches {
     Switches { strict, ..Switches::default() }
 }
 
+/// Whether text may be cut here: not within a character. Bytes that are no text may be cut anywhere.
+fn between_characters(text: &[u8], at: usize) -> bool {
+    std::str::from_utf8(text).map_or(true, |text| text.is_char_boundary(at))
+}
+
 pub fn whole(text: &[u8], key: &str, strict: bool) -> Spans {
     let piece = Piece { content: text, key, last: true, ..Piece::default() };
-    joined(scan_piece(&piece, &switches(strict)).findings.iter().map(|f| (f.start, f.end, f.rule)))
+    let found = scan_piece(&piece, &switches(strict)).findings;
+    assert!(found.iter().all(|f| between_characters(text, f.start) && between_characters(text, f.end)));
+    joined(found.iter().map(|f| (f.start, f.end, f.rule)))
 }
 
 /// Hands the text over in pieces as the host does: what is unsettled stands before the next piece.
@@ -45,6 +52,7 @@ pub fn streamed(text: &[u8], key: &str, strict: bool, mut next_cut: impl FnMut()
             out.push((from + found.start, from + found.end, found.rule));
         }
         from += outcome.settled;
+        assert!(between_characters(text, from), "a character is settled in part");
         carry = outcome.carry;
         if last {
             assert_eq!(from, text.len());
