@@ -253,12 +253,14 @@ fn said(text: &Text<'_>, name: &Name<'_>) -> (Outcome, usize) {
         return (Outcome::Nothing, text.len());
     }
     let mut at = name.end;
+    // All words together are seen as far as one: a stream holds back no more.
+    text.look_from(at);
     for word in 0..=SAID_WORDS_MAX {
         if text.at(at) != Some(b' ') {
             break;
         }
         let (start, end, open) =
-            until(text, at + 1, |b| b.is_ascii_whitespace() || b"\"'`,;)<>".contains(&b));
+            ahead(text, at + 1, |b| b.is_ascii_whitespace() || b"\"'`,;)<>".contains(&b));
         let bytes = trim_end(text.slice(start, end), b".?\\");
         // `IDENTIFIED BY …`
         let whole = word == 0 || (word == 1 && text.slice(name.end, start).eq_ignore_ascii_case(b" by "));
@@ -497,6 +499,11 @@ const WRAPPERS: &[&str] = &[
 
 fn until(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, usize, bool) {
     text.look_from(start);
+    ahead(text, start, stop)
+}
+
+/// The same as far as is seen.
+fn ahead(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, usize, bool) {
     let mut end = start;
     while text.at(end).is_some_and(|byte| !stop(byte)) {
         end += 1;

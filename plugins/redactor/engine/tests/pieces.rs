@@ -26,6 +26,10 @@ fn runs() -> Vec<(&'static str, String)> {
         ("no sign of padding is there yet", "<A-Za-z0-9*20>.token.<A-Za-z0-9*343>= x".to_owned()),
         ("the last run begins within a character", "\u{e9}".repeat(300) + " x"),
         ("a symbol goes on with a token", "the token <A-Za-z0-9*338>#$<A-Za-z0-9*60> x".to_owned()),
+        (
+            "the words after a password are seen as far as one",
+            format!("passwd xpublic <A-Za-z0-9*80> Z81itM1::{}", "x11AxA1".repeat(150)),
+        ),
         ("symbols go on for longer than a look", "the token <A-Za-z0-9*100>#$<A-Za-z0-9#$*500> x".to_owned()),
         (
             "symbols that a piece ends in",
