@@ -384,9 +384,8 @@ impl Scan<'_, '_> {
                 return end;
             }
             Builtin::Call => {
-                if let Some(range) = structure::credential_call(text, end) {
-                    self.take(rule, range);
-                }
+                let passwords = structure::credential_call(text, end).unwrap_or_default();
+                passwords.into_iter().for_each(|range| self.take(rule, range));
             }
             Builtin::Pem => return self.pem(rule, start),
             Builtin::Encoded => self.escaped(start),

@@ -396,8 +396,9 @@ pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
 }
 
 /// `login("user", "password")`, `SqlCredential("user", "password")`; `at` is past the name, and past the bracket or
-/// not. The password is the second of two literals that stand side by side; other arguments may stand before them.
-pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Range> {
+/// not. The password is the second of two literals that stand side by side, or the second or third of three, where only
+/// an address is told from one; other arguments may stand before them.
+pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Vec<Range>> {
     let mut from = blanks_end(text, at);
     if text.at(from) == Some(b'(') {
         from += 1;
@@ -407,7 +408,7 @@ pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Range> {
     // The literals side by side: a user and a password, or a host before them.
     let mut row: Vec<Range> = Vec::new();
     for _ in 0..ARGUMENTS_MAX {
-        let argument = argument(text, blanks_end(text, from))?;
+        let Some(argument) = argument(text, blanks_end(text, from)) else { break };
         if argument.literal {
             row.push(argument.range);
         } else if row.len() >= 2 {
@@ -424,13 +425,10 @@ pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Range> {
     let is_password = |pair: &&[Range]| {
         let [user, value] = [&pair[0], &pair[1]].map(|range| text.slice(range.start, range.end));
         let setting = Setting { strong: true, quoted: true, plain: false, password: true };
-        value.len() >= 6 && is_secret(value, setting) && is_url_password(value, user)
+        let address = row.len() == 3 && pair[1].end == row[1].end && value.contains(&b'@');
+        !address && value.len() >= 6 && is_secret(value, setting) && is_url_password(value, user)
     };
-    // What was redacted was the password: the others are not.
-    if row.iter().any(|range| crate::value::contains(text.slice(range.start, range.end), PLACEHOLDER_HEAD)) {
-        return None;
-    }
-    row.windows(2).rev().find(is_password).map(|pair| pair[1])
+    Some(row.windows(2).filter(is_password).map(|pair| pair[1]).collect())
 }
 
 fn blanks_end(text: &Text<'_>, from: usize) -> usize {

@@ -215,6 +215,10 @@ fn what_looks_like_a_placeholder_hides_nothing() {
         let once = redacted(&text, false);
         assert!(!once.contains(&token[4..12]), "{once}");
     }
+    for call in ["login(\"service\", \"hunter22x\", \"<>\")", "login(\"<>\", \"hunter22x\")"] {
+        let once = redacted(&format!("client.{}", call.replace("<>", &placeholder)), false);
+        assert!(!once.contains("hunter22x"), "{once}");
+    }
 }
 
 #[test]

@@ -53,6 +53,8 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("Authorization: Basic dXNlcm5hbWU6", "", " x"),
     ("Cookie: theme=dark; sid=", "<a-z0-9*24>", " x"),
     ("curl -u", "user:pass12word", " https://h.internal x"),
+    ("client.login(\"service\", \"", "hunter22x", "\", \"that is never closed, x"),
+    ("smtp.PlainAuth(\"\", \"svc@mail.internal\", \"", "hunter22x", "\", host) x"),
 ];
 
 #[test]
