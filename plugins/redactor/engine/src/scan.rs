@@ -374,7 +374,7 @@ impl Scan<'_, '_> {
             Builtin::Cookie => {
                 let mut found = Vec::new();
                 let undecided = structure::cookies(text, end, |range| found.push(range));
-                found.into_iter().for_each(|range| self.take(rule, range));
+                found.into_iter().for_each(|range| self.take_to(rule, range, Tail::Value));
                 return undecided;
             }
             Builtin::CurlUser if begins_word(text.bytes, start) => {
@@ -462,8 +462,13 @@ impl Scan<'_, '_> {
     }
 
     fn take(&mut self, rule: u16, range: Range) {
+        self.take_to(rule, range, Tail::Run);
+    }
+
+    /// Longer than what is seen of it, it goes on as far as `tail` does.
+    fn take_to(&mut self, rule: u16, range: Range, tail: Tail) {
         let long = self.text.is_open(range.end);
-        let tail = if long { Tail::Run } else { Tail::Closed };
+        let tail = if long { tail } else { Tail::Closed };
         let end = if long { extend(self.text, range.end, tail) } else { range.end };
         self.push(rule, range.start, end, tail);
     }
