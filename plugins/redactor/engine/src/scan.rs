@@ -347,7 +347,7 @@ impl Scan<'_, '_> {
             }
             Builtin::Userinfo => {
                 if let Some(range) = structure::userinfo(text, start) {
-                    self.take(rule, range);
+                    self.take_to(rule, range, Tail::Value);
                 }
                 return start.saturating_sub(USERINFO_BACK_BYTES);
             }

@@ -144,6 +144,17 @@ pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
     }
 }
 
+/// A password, or a token alone, of which no end is seen.
+fn long_userinfo(text: &Text<'_>, from: usize, stop: usize) -> Option<Range> {
+    let info = text.slice(from, stop);
+    let colon = info.iter().take(USER_BYTES_MAX).position(|b| *b == b':');
+    let start = from + colon.map_or(0, |at| at + 1);
+    is_random(text.slice(start, stop)).then_some(Range { start, end: stop })
+}
+
+/// Longest name of a user before a password of which no end is seen.
+const USER_BYTES_MAX: usize = 64;
+
 /// `scheme://user:password@host`: the span of what must not leave. `at` is the place of `://`.
 pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
     let mut scheme = at;
@@ -157,7 +168,9 @@ pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
     let stop =
         run_end(text, from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"/\"'`<>\\?#|^,)".contains(&b));
     let info = text.slice(from, stop);
-    let sign = info.iter().rposition(|b| *b == b'@')?;
+    let Some(sign) = info.iter().rposition(|b| *b == b'@') else {
+        return if text.is_open(stop) { long_userinfo(text, from, stop) } else { None };
+    };
     let (info, host) = (&info[..sign], &info[sign + 1..]);
     if host.is_empty() || info.is_empty() {
         return None;

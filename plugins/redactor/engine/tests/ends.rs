@@ -17,6 +17,9 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ("the token's ", "<A-Za-z0-9*40>", "#x y"),
     // A cookie's value is more than a token, also where it is longer than what is seen of it.
     ("Cookie: theme=dark; sid=", "<a-z0-9*500>%2B<a-z0-9*40>|\u{e9}<a-z0-9*40>", "; lang=en x"),
+    // So is a password in an address, of which then the host is a part.
+    ("https://user:", "<A-Za-z0-9*500>%2B<A-Za-z0-9*40>@h.internal/", " x"),
+    ("https://", "<A-Za-z0-9*500>%2B<A-Za-z0-9*40>@h.internal/", " x"),
     // A sign ends what stands before it: this is not so deep in one run that it could be anything.
     (
         "<A-Za-z0-9*20>=/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/ab/token/",
