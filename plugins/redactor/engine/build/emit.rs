@@ -262,16 +262,18 @@ impl Writer {
     fn names(&mut self, mut names: BTreeMap<String, Vec<usize>>, rows: &[Row]) -> Result<(), String> {
         let any = names.remove("*").unwrap_or_default();
         // All that is looked up before a run, by a hash of its first four letters; the longest first.
-        let words = words::KEYWORDS.iter().map(|word| (*word, "Known::Keyword".to_owned()));
-        let harmless = words::HARMLESS.iter().map(|word| (*word, "Known::Harmless".to_owned()));
-        let void = words::VOID.iter().map(|word| (*word, "Known::Void".to_owned()));
-        let named = names.iter().map(|(name, rules)| (name.as_str(), format!("Known::Name(&{rules:?})")));
-        let mut all: Vec<(&str, String)> = words.chain(harmless).chain(void).chain(named).collect();
-        all.retain(|(text, _)| text.len() >= words::HASHED_BYTES - 1);
-        all.sort_by_key(|(text, _)| (std::cmp::Reverse(text.len()), *text));
+        // With each, whether it says what a run is, rather than what it is not.
+        let words = words::KEYWORDS.iter().map(|word| (*word, "Known::Keyword".to_owned(), true));
+        let harmless = words::HARMLESS.iter().map(|word| (*word, "Known::Harmless".to_owned(), false));
+        let void = words::VOID.iter().map(|word| (*word, "Known::Void".to_owned(), false));
+        let named =
+            names.iter().map(|(name, rules)| (name.as_str(), format!("Known::Name(&{rules:?})"), true));
+        let mut all: Vec<(&str, String, bool)> = words.chain(harmless).chain(void).chain(named).collect();
+        all.retain(|(text, ..)| text.len() >= words::HASHED_BYTES - 1);
+        all.sort_by_key(|(text, ..)| (std::cmp::Reverse(text.len()), *text));
         let mut lists: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         let mut entries = String::new();
-        for (number, (text, known)) in all.iter().enumerate() {
+        for (number, (text, known, _)) in all.iter().enumerate() {
             for hash in words::hashes(text.as_bytes()) {
                 lists.entry(hash).or_default().push(number);
             }
@@ -288,8 +290,8 @@ impl Writer {
             flags[*hash as usize / 64] |= 1 << (hash % 64);
             numbers.extend(list);
             starts.push(numbers.len());
-            let names = list.iter().map(|number| &all[*number]).filter(|(_, known)| words::names(known));
-            naming.push(names.fold(0, |mask, (text, _)| mask | words::next(text.as_bytes())));
+            let names = list.iter().map(|number| &all[*number]).filter(|(.., names)| *names);
+            naming.push(names.fold(0, |mask, (text, ..)| mask | words::next(text.as_bytes())));
         }
         let _ = writeln!(self.code, "pub static WORD_FLAGS: [u64; {}] = {flags:?};", flags.len());
         let _ = writeln!(self.code, "pub static WORD_NAMING: [u64; {}] = {naming:?};", naming.len());

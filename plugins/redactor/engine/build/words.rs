@@ -97,11 +97,6 @@ pub const HARMLESS: &[&str] = &[
 pub const VOID: &[&str] =
     &["fake", "dummy", "mock", "bogus", "invalid", "matching", "csrf", "xsrf", "authenticity"];
 
-/// Whether what is known of a word says what a run is, rather than what it is not.
-pub fn names(known: &str) -> bool {
-    known == "Known::Keyword" || known.starts_with("Known::Name")
-}
-
 /// What may follow the letters that a word is looked up by: a bit for each two neighbours of the alphabet. The scanner
 /// has the same line.
 pub fn next(word: &[u8]) -> u64 {

@@ -51,10 +51,7 @@ fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
         start -= 1;
     }
     start = behind_escape(text.bytes, start, at);
-    let mut stop = end;
-    while stop - end < NAME_BYTES_MAX && text.at(stop).is_some_and(is_name_byte) {
-        stop += 1;
-    }
+    let mut stop = text.run_end(end, NAME_BYTES_MAX, is_name_byte);
     // `-` before the operator of `key->field` or the dash of a separator is no part of the name.
     while stop > end && text.bytes[stop - 1] == b'-' {
         stop -= 1;
@@ -214,9 +211,7 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
     }
     if place.element {
         // `<token>` with its value on a line of its own.
-        while from < place.at + GAP_BYTES_MAX && text.at(from).is_some_and(|b| b.is_ascii_whitespace()) {
-            from += 1;
-        }
+        from = text.run_end(from, place.at + GAP_BYTES_MAX - from, |b| b.is_ascii_whitespace());
     }
     let value = value(text, from, &place);
     (judge(text, &name, &place, &value, kind), value.start)
@@ -264,9 +259,10 @@ fn said(text: &Text<'_>, name: &Name<'_>) -> (Outcome, usize) {
         let bytes = trim_end(text.slice(start, end), b".?\\");
         // `IDENTIFIED BY …`
         let whole = word == 0 || (word == 1 && text.slice(name.end, start).eq_ignore_ascii_case(b" by "));
-        if (whole || bytes.contains(&b':')) && is_hard(secret_half(bytes)) && !open {
+        let half = secret_half(bytes);
+        if (whole || bytes.contains(&b':')) && is_hard(half) && !open {
             let end = start + bytes.len();
-            let start = if whole { start } else { end - secret_half(bytes).len() };
+            let start = if whole { start } else { end - half.len() };
             return (Outcome::Found(Found { start, end, open: false, strong: false }), start);
         }
         at = end;
@@ -331,7 +327,7 @@ fn judge(text: &Text<'_>, name: &Name<'_>, place: &Place, value: &Value, kind: B
         return value.found(false);
     }
     // `PASS: name_of_the_test` says something else, unless what follows cannot be read.
-    let short = matches!(&name.keyword.to_ascii_lowercase()[..], b"pass" | b"pw");
+    let short = [&b"pass"[..], b"pw"].iter().any(|word| name.keyword.eq_ignore_ascii_case(word));
     let listed = text.slice(name.end, place.at).contains(&b',');
     let written = place.tight || place.plain || (value.quoted && !listed) || name.before == b"-";
     if short && !written && !is_hard(secret_half(bytes)) && !crate::random::is_random(bytes) {
@@ -411,12 +407,9 @@ const CLIENT_DIGITS: std::ops::RangeInclusive<usize> = 15..=20;
 const CLIENT_BYTES_MIN: usize = 12;
 
 /// The value at `at`: between quotes (escaped or not), or up to what ends a bare word.
-fn value(text: &Text<'_>, mut at: usize, place: &Place) -> Value {
+fn value(text: &Text<'_>, from: usize, place: &Place) -> Value {
     let plain = place.plain;
-    let limit = at + GAP_BYTES_MAX;
-    while at < limit && text.at(at).is_some_and(|b| b"= \t([".contains(&b)) {
-        at += 1;
-    }
+    let at = text.run_end(from, GAP_BYTES_MAX, |b| b"= \t([".contains(&b));
     if let Some(start) = entity_end(text, at) {
         return skip_scheme(
             text,
@@ -424,7 +417,7 @@ fn value(text: &Text<'_>, mut at: usize, place: &Place) -> Value {
             true,
         );
     }
-    at = wrapped(text, at);
+    let at = wrapped(text, at);
     // Prefixes of string literals.
     let prefixed = text.at(at).is_some_and(|b| b"brfuLN@&".contains(&b));
     let quote_at =

@@ -170,12 +170,13 @@ impl Scan<'_, '_> {
         if value.len() < RUN_BYTES_MIN {
             return false;
         }
-        let random = if from == whole_from { random::is_random_run(value, first) } else { is_random(value) };
+        let glued = from != whole_from;
+        let random = if glued { is_random(value) } else { random::is_random_run(value, first) };
         if !random && !runs::is_uuid(value) {
             return false;
         }
-        let mut context = runs::context(self.text, from, from != whole_from);
-        if from != whole_from {
+        let mut context = runs::context(self.text, from, glued);
+        if glued {
             context.keyword_gap = context.keyword_gap.or(Some(1));
         }
         // Most have no word near them.

@@ -158,10 +158,7 @@ struct Left {
 }
 
 fn signs(text: &Text<'_>, name: &Name<'_>, from: usize, left: Left) -> Option<Place> {
-    let mut end = from;
-    while end - from < 5 && text.at(end).is_some_and(|b| b"=:?.|+~!->".contains(&b)) {
-        end += 1;
-    }
+    let end = text.run_end(from, 5, |b| b"=:?.|+~!->".contains(&b));
     let signs = text.slice(from, end);
     // `env.API_KEY || "…"`, and a column of a table.
     if matches!(signs, b"||" | b"??" | b"|") && text.at(end) == Some(b' ') {
@@ -192,17 +189,11 @@ fn block(text: &Text<'_>, at: usize) -> Option<usize> {
     if text.stands(at, b"** ") {
         return Some(at + 3);
     }
-    let mut end = at + 1;
-    if text.at(at) != Some(b' ') || !text.at(end).is_some_and(|b| b"|>".contains(&b)) {
+    if text.at(at) != Some(b' ') || !text.at(at + 1).is_some_and(|b| b"|>".contains(&b)) {
         return None;
     }
-    while end - at < 4 && text.at(end).is_some_and(|b| b"|>-+".contains(&b)) {
-        end += 1;
-    }
-    let line = end;
-    while end - line < INDENT_BYTES_MAX && text.at(end).is_some_and(|b| b.is_ascii_whitespace()) {
-        end += 1;
-    }
+    let line = text.run_end(at + 1, 3, |b| b"|>-+".contains(&b));
+    let end = text.run_end(line, INDENT_BYTES_MAX, |b| b.is_ascii_whitespace());
     (text.at(line) == Some(b'\n')).then_some(end)
 }
 
@@ -211,17 +202,9 @@ const INDENT_BYTES_MAX: usize = 24;
 
 /// `"name": "API_KEY", "value": "…"`, and the same in YAML with its line end: the place after the `value:`.
 fn column(text: &Text<'_>, from: usize) -> Option<usize> {
-    let mut start = from;
-    while start - from < 16
-        && text.at(start).is_some_and(|b| b.is_ascii_whitespace() || b"\"'\\".contains(&b))
-    {
-        start += 1;
-    }
+    let start = text.run_end(from, 16, |b| b.is_ascii_whitespace() || b"\"'\\".contains(&b));
     let word = ["value", "default"].into_iter().find(|word| text.starts_with_any_case(start, word))?;
-    let mut end = start + word.len();
-    while end - start < word.len() + 4 && text.at(end).is_some_and(|b| b"\"'\\".contains(&b)) {
-        end += 1;
-    }
+    let end = text.run_end(start + word.len(), 4, |b| b"\"'\\".contains(&b));
     let operator = if text.at(end) == Some(b' ') { end + 1 } else { end };
     text.at(operator).is_some_and(|b| b":=".contains(&b)).then_some(operator + 1)
 }
@@ -231,18 +214,11 @@ fn second_element(text: &Text<'_>, from: usize) -> Option<usize> {
     if text.at(from + 1) != Some(b'/') {
         return None;
     }
-    let skip = |mut at: usize, most: usize, test: fn(u8) -> bool| {
-        let from = at;
-        while at - from < most && text.at(at).is_some_and(test) {
-            at += 1;
-        }
-        at
-    };
-    let close = skip(from + 2, 12, |b| b.is_ascii_alphabetic());
+    let close = text.run_end(from + 2, 12, |b| b.is_ascii_alphabetic());
     if text.at(close) != Some(b'>') {
         return None;
     }
-    let open = skip(close + 1, 16, |b| b.is_ascii_whitespace());
+    let open = text.run_end(close + 1, 16, |b| b.is_ascii_whitespace());
     let tag = ["<string>", "<value>"].into_iter().find(|tag| text.starts_with_any_case(open, tag))?;
     Some(open + tag.len())
 }
@@ -272,10 +248,7 @@ fn annotation(text: &Text<'_>, at: usize) -> Option<usize> {
 /// `string = ` after a name: the place after the `=`.
 fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
     let at = if text.stands(at, b"android:") { at + 8 } else { at };
-    let mut end = at;
-    while end - at < 16 && text.at(end).is_some_and(|b| b.is_ascii_alphabetic()) {
-        end += 1;
-    }
+    let mut end = text.run_end(at, 16, |b| b.is_ascii_alphabetic());
     while text.at(end) == Some(b' ') && end - at < 20 {
         end += 1;
     }

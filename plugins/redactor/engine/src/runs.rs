@@ -57,7 +57,8 @@ pub(crate) struct Context {
 }
 
 /// Reads the words of the window before `start`. Where they begin is bit arithmetic; a word is looked up only where
-/// its first letters may begin one that is known.
+/// its first letters may begin one that is known, and all of them only where one names something, or the run's name is
+/// `glued` to it.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 #[inline(never)]
 pub(crate) fn context(text: &Text<'_>, start: usize, glued: bool) -> Context {

@@ -384,8 +384,7 @@ impl Scan<'_, '_> {
                 return end;
             }
             Builtin::Call => {
-                let passwords = structure::credential_call(text, end).unwrap_or_default();
-                passwords.into_iter().for_each(|range| self.take(rule, range));
+                structure::credential_call(text, end).into_iter().for_each(|range| self.take(rule, range));
             }
             Builtin::Pem => return self.pem(rule, start),
             Builtin::Encoded => self.escaped(start),

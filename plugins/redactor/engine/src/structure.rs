@@ -22,20 +22,12 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
-fn run_end(text: &Text<'_>, from: usize, max: usize, test: impl Fn(u8) -> bool) -> usize {
-    let mut end = from;
-    while end - from < max && text.at(end).is_some_and(&test) {
-        end += 1;
-    }
-    end
-}
-
 /// A JSON web token: the header decodes to an object that names an algorithm.
 pub(crate) fn jwt(text: &Text<'_>, start: usize) -> Option<Range> {
     if !begins_word(text.bytes, start) {
         return None;
     }
-    let header = run_end(text, start, PART_BYTES_MAX, |b| is_base64url(b) || b == b'=');
+    let header = text.run_end(start, PART_BYTES_MAX, |b| is_base64url(b) || b == b'=');
     if header - start < 12 || text.at(header) != Some(b'.') || text.is_open(header + 9) {
         return None;
     }
@@ -44,7 +36,7 @@ pub(crate) fn jwt(text: &Text<'_>, start: usize) -> Option<Range> {
     if !decoded.starts_with(b"{") || !names.iter().any(|name| crate::value::contains(&decoded, name)) {
         return None;
     }
-    let rest = run_end(text, header + 1, PART_BYTES_MAX, |b| is_base64url(b) || b".=/+".contains(&b));
+    let rest = text.run_end(header + 1, PART_BYTES_MAX, |b| is_base64url(b) || b".=/+".contains(&b));
     let mut end = rest;
     while !text.is_open(end) && end > header && text.bytes[end - 1] == b'.' {
         end -= 1;
@@ -55,15 +47,15 @@ pub(crate) fn jwt(text: &Text<'_>, start: usize) -> Option<Range> {
 /// Where a private key's text begins, given the place of `-----BEGIN`: past the marker line.
 pub(crate) fn pem_head(text: &Text<'_>, start: usize) -> Option<usize> {
     let label =
-        run_end(text, start, 80, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'-');
+        text.run_end(start, 80, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'-');
     let line = text.slice(start, label);
     if !crate::value::contains(line, b"PRIVATE KEY") || !line.ends_with(b"----") {
         return None;
     }
     // A marker without key material after it is a mention of the format.
     let body = pem_gap(text, label);
-    let first = run_end(text, body, 64, is_pem_byte);
-    let name = run_end(text, body, 24, |b| b.is_ascii_alphabetic() || b == b'-');
+    let first = text.run_end(body, 64, is_pem_byte);
+    let name = text.run_end(body, 24, |b| b.is_ascii_alphabetic() || b == b'-');
     let headed = text.at(name) == Some(b':') && name - body >= 4;
     (first - body >= 16 || headed || text.breaks_off(first)).then_some(label)
 }
@@ -105,7 +97,7 @@ pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
         text.take_peeked();
         let line = pem_gap(text, end);
         if text.stands(line, b"-----END") || text.stands(line, b"---- END") {
-            let close = run_end(text, line, 80, |b| {
+            let close = text.run_end(line, 80, |b| {
                 b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ' || b == b'-'
             });
             return if text.take_peeked() { (end, true) } else { (close, false) };
@@ -113,7 +105,7 @@ pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
         if text.take_peeked() {
             return (end, true);
         }
-        let stop = run_end(text, line, 64, is_pem_byte);
+        let stop = text.run_end(line, 64, is_pem_byte);
         if text.take_peeked() && stop - line < 64 {
             return (end, true);
         }
@@ -125,7 +117,7 @@ pub(crate) fn pem_body(text: &Text<'_>, from: usize) -> (usize, bool) {
         }
         if text.at(stop).is_some_and(|b| b == b':' || b == b'-') && stop - line >= 4 {
             // `Proc-Type: 4,ENCRYPTED`, `DEK-Info: …`, `Comment: …`
-            let header = run_end(text, stop, 128, |b| b != b'\n' && b != b'\\' && b != b'"');
+            let header = text.run_end(stop, 128, |b| b != b'\n' && b != b'\\' && b != b'"');
             if text.take_peeked() {
                 return (end, true);
             }
@@ -166,7 +158,7 @@ pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
     }
     let from = at + 3;
     let stop =
-        run_end(text, from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"/\"'`<>\\?#|^,)".contains(&b));
+        text.run_end(from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"/\"'`<>\\?#|^,)".contains(&b));
     let info = text.slice(from, stop);
     let Some(sign) = info.iter().rposition(|b| *b == b'@') else {
         return if text.is_open(stop) { long_userinfo(text, from, stop) } else { None };
@@ -212,7 +204,7 @@ pub(crate) fn userinfo(text: &Text<'_>, at: usize) -> Option<Range> {
     }
     if database {
         let end =
-            run_end(text, from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"\"'`<>\\".contains(&b));
+            text.run_end(from, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"\"'`<>\\".contains(&b));
         return Some(Range { start: scheme, end });
     }
     Some(Range { start: from, end: from + info.len() })
@@ -253,7 +245,7 @@ fn is_url_password(password: &[u8], user: &[u8]) -> bool {
 pub(crate) fn bearer(text: &Text<'_>, at: usize) -> Option<Range> {
     let start = scheme_gap(text, at)?;
     let end =
-        run_end(text, start, PART_BYTES_MAX, |b| b.is_ascii_graphic() && !b"\"'`,;)<>\\{}[".contains(&b));
+        text.run_end(start, PART_BYTES_MAX, |b| b.is_ascii_graphic() && !b"\"'`,;)<>\\{}[".contains(&b));
     let end = trim(text, start, end);
     let token = text.slice(start, end);
     let shape = shape(token);
@@ -285,7 +277,7 @@ fn scheme_gap(text: &Text<'_>, at: usize) -> Option<usize> {
 /// The whole of a Google credentials file of a user, in any escaping, given the place of its brace: its parts, however
 /// short, open something together.
 pub(crate) fn google_credentials(text: &Text<'_>, start: usize) -> Option<Range> {
-    let end = run_end(text, start, PART_BYTES_MAX, |b| b != b'}');
+    let end = text.run_end(start, PART_BYTES_MAX, |b| b != b'}');
     let body = text.slice(start, end);
     let percent = body.windows(3).position(|three| three.eq_ignore_ascii_case(b"%7d")).map(|k| start + k + 3);
     let end = match percent {
@@ -301,7 +293,7 @@ pub(crate) fn google_credentials(text: &Text<'_>, start: usize) -> Option<Range>
 /// `Basic <base64 of user:password>`; `at` is past the word.
 pub(crate) fn basic(text: &Text<'_>, at: usize) -> Option<Range> {
     let start = scheme_gap(text, at)?;
-    let end = run_end(text, start, PART_BYTES_MAX, |b| is_base64url(b) || b"+/=".contains(&b));
+    let end = text.run_end(start, PART_BYTES_MAX, |b| is_base64url(b) || b"+/=".contains(&b));
     if end - start < 8 {
         return None;
     }
@@ -338,25 +330,24 @@ const COOKIE_PLAIN: &[&str] = &[
 
 /// The values of a `Cookie` or `Set-Cookie` line; `at` is past the name. Returns where the last cookie looked at begins.
 pub(crate) fn cookies(text: &Text<'_>, at: usize, mut take: impl FnMut(Range)) -> usize {
-    let mut start = run_end(text, at, 12, |b| b" \t:=\"'\\,[".contains(&b));
+    let mut start = text.run_end(at, 12, |b| b" \t:=\"'\\,[".contains(&b));
     if !text.slice(at, start).iter().any(|b| b":=,".contains(b)) {
         return start;
     }
     while start - at < COOKIE_LINE_BYTES_MAX {
         text.look_from(start);
-        let name = run_end(text, start, 64, |b| is_base64url(b) || b"._$[]%".contains(&b));
+        let name = text.run_end(start, 64, |b| is_base64url(b) || b"._$[]%".contains(&b));
         if name == start || text.at(name) != Some(b'=') {
             return start;
         }
-        let end = run_end(text, name + 1, PART_BYTES_MAX, |b| {
-            !b.is_ascii_whitespace() && !b";,\"'\\`".contains(&b)
-        });
+        let end =
+            text.run_end(name + 1, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b";,\"'\\`".contains(&b));
         let (key, value) = (text.slice(start, name).to_ascii_lowercase(), text.slice(name + 1, end));
         let setting = Setting { strong: true, quoted: false, plain: true, password: false };
         if !COOKIE_PLAIN.iter().any(|plain| key == plain.as_bytes()) && is_secret(value, setting) {
             take(Range { start: name + 1, end });
         }
-        let next = run_end(text, end, 4, |b| b"; ".contains(&b));
+        let next = text.run_end(end, 4, |b| b"; ".contains(&b));
         if next == end {
             return start;
         }
@@ -370,13 +361,13 @@ const COOKIE_LINE_BYTES_MAX: usize = 880;
 
 /// `curl … -u user:password`; `at` is past `curl`.
 pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
-    let mut line = run_end(text, at, PART_BYTES_MAX, |b| b != b'\n');
+    let mut line = text.run_end(at, PART_BYTES_MAX, |b| b != b'\n');
     // A line that goes on behind a backslash.
     while text.bytes.get(line.wrapping_sub(1)) == Some(&b'\\')
         && text.at(line) == Some(b'\n')
         && line - at < PART_BYTES_MAX
     {
-        line = run_end(text, line + 1, PART_BYTES_MAX, |b| b != b'\n');
+        line = text.run_end(line + 1, PART_BYTES_MAX, |b| b != b'\n');
     }
     let mut from = at;
     while from + 3 < line {
@@ -388,9 +379,9 @@ pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
             from += 1;
             continue;
         };
-        let start = run_end(text, from + flag.len(), 3, |b| b"\"'\\ ".contains(&b));
+        let start = text.run_end(from + flag.len(), 3, |b| b"\"'\\ ".contains(&b));
         let end =
-            run_end(text, start, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"\"'\\`".contains(&b));
+            text.run_end(start, PART_BYTES_MAX, |b| !b.is_ascii_whitespace() && !b"\"'\\`".contains(&b));
         let pair = text.slice(start, end);
         if let Some(colon) = pair.iter().position(|b| *b == b':') {
             let (user, password) = (&pair[..colon], &pair[colon + 1..]);
@@ -411,12 +402,12 @@ pub(crate) fn curl_user(text: &Text<'_>, at: usize) -> Option<Range> {
 /// `login("user", "password")`, `SqlCredential("user", "password")`; `at` is past the name, and past the bracket or
 /// not. The password is the second of two literals that stand side by side, or the second or third of three, where only
 /// an address is told from one; other arguments may stand before them.
-pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Vec<Range>> {
+pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Vec<Range> {
     let mut from = blanks_end(text, at);
     if text.at(from) == Some(b'(') {
         from += 1;
     } else if !text.bytes[..at].ends_with(b"(") {
-        return None;
+        return Vec::new();
     }
     // The literals side by side: a user and a password, or a host before them.
     let mut row: Vec<Range> = Vec::new();
@@ -435,17 +426,17 @@ pub(crate) fn credential_call(text: &Text<'_>, at: usize) -> Option<Vec<Range>> 
         }
         from = comma + 1;
     }
-    let is_password = |pair: &&[Range]| {
+    let is_password = |(first, pair): &(usize, &[Range])| {
         let [user, value] = [&pair[0], &pair[1]].map(|range| text.slice(range.start, range.end));
         let setting = Setting { strong: true, quoted: true, plain: false, password: true };
-        let address = row.len() == 3 && pair[1].end == row[1].end && value.contains(&b'@');
+        let address = first + 2 < row.len() && value.contains(&b'@');
         !address && value.len() >= 6 && is_secret(value, setting) && is_url_password(value, user)
     };
-    Some(row.windows(2).filter(is_password).map(|pair| pair[1]).collect())
+    row.windows(2).enumerate().filter(is_password).map(|(_, pair)| pair[1]).collect()
 }
 
 fn blanks_end(text: &Text<'_>, from: usize) -> usize {
-    run_end(text, from, BLANKS_MAX, |b| b.is_ascii_whitespace())
+    text.run_end(from, BLANKS_MAX, |b| b.is_ascii_whitespace())
 }
 
 /// An argument of a call: a literal, of which the range is what its quotes hold, or a name.
@@ -456,14 +447,14 @@ struct Argument {
 }
 
 fn argument(text: &Text<'_>, from: usize) -> Option<Argument> {
-    let escapes = |from| run_end(text, from, 4, |b| b == b'\\');
+    let escapes = |from| text.run_end(from, 4, |b| b == b'\\');
     let mut quote = escapes(from);
     if quote == from && text.at(from + 1).is_some_and(|b| b"\"'".contains(&b)) {
         // `@"…"`, `b'…'`.
         quote += usize::from(text.at(from).is_some_and(|b| b"@bru".contains(&b)));
     }
     let Some(sign) = text.at(quote).filter(|b| b"\"'".contains(b)) else {
-        let end = run_end(text, from, ARGUMENT_BYTES_MAX, |b| !b"\"',;(){}\n".contains(&b));
+        let end = text.run_end(from, ARGUMENT_BYTES_MAX, |b| !b"\"',;(){}\n".contains(&b));
         return Some(Argument { range: Range { start: from, end }, end, literal: false });
     };
     let start = quote + 1;
@@ -471,7 +462,7 @@ fn argument(text: &Text<'_>, from: usize) -> Option<Argument> {
     let mut close = start;
     while close - start < ARGUMENT_BYTES_MAX && !matches!(text.at(close), None | Some(b'\n')) {
         // A backslash that escapes no quote is a part of the literal.
-        end = run_end(text, close, ARGUMENT_BYTES_MAX, |b| b != sign && b != b'\\' && b != b'\n');
+        end = text.run_end(close, ARGUMENT_BYTES_MAX, |b| b != sign && b != b'\\' && b != b'\n');
         close = escapes(end);
         if text.at(close) == Some(sign) {
             break;

@@ -66,6 +66,15 @@ impl<'a> Text<'a> {
         byte
     }
 
+    /// Where the bytes from `from` on end that pass a test, at most `max` of them.
+    pub fn run_end(&self, from: usize, max: usize, test: impl Fn(u8) -> bool) -> usize {
+        let mut end = from;
+        while end - from < max && self.at(end).is_some_and(&test) {
+            end += 1;
+        }
+        end
+    }
+
     /// From now on nothing further than [`SIGHT_BYTES`] from `start` is seen.
     pub fn look_from(&self, start: usize) {
         self.horizon.set(start.saturating_add(SIGHT_BYTES).min(self.limit));

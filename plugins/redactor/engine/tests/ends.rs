@@ -28,14 +28,20 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What stands between the others is found, from its beginning to its end, and where nothing does, nothing.
+fn is_found(table: &[(&str, &str, &str)]) {
+    for (seed, (before, secret, behind)) in table.iter().enumerate() {
+        let (before, secret) = (expand(before, 0), expand(secret, seed as u64));
+        let text = format!("{before}{secret}{behind}");
+        let found: Vec<&str> = whole(text.as_bytes(), "", false).iter().map(|f| &text[f.0..f.1]).collect();
+        let wanted = if secret.is_empty() { vec![] } else { vec![secret.as_str()] };
+        assert_eq!(found, wanted, "{text}");
+    }
+}
+
 #[test]
 fn a_finding_ends_where_its_token_does() {
-    for (seed, (before, token, behind)) in TOKENS.iter().enumerate() {
-        let (before, token) = (expand(before, 0), expand(token, seed as u64));
-        let text = format!("{before}{token}{behind}");
-        let found: Vec<&str> = whole(text.as_bytes(), "", false).iter().map(|f| &text[f.0..f.1]).collect();
-        assert_eq!(found, [&token], "{text}");
-    }
+    is_found(TOKENS);
 }
 
 /// Forms that say themselves what they are, as short as they may be, and a byte shorter: then nothing is found.
@@ -64,13 +70,7 @@ const FORMS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn the_shortest_of_each_form_is_found() {
-    for (seed, (before, form, behind)) in FORMS.iter().enumerate() {
-        let (before, form) = (expand(before, 0), expand(form, seed as u64));
-        let text = format!("{before}{form}{behind}");
-        let found: Vec<&str> = whole(text.as_bytes(), "", false).iter().map(|f| &text[f.0..f.1]).collect();
-        let wanted = if form.is_empty() { vec![] } else { vec![form.as_str()] };
-        assert_eq!(found, wanted, "{text}");
-    }
+    is_found(FORMS);
 }
 
 /// The look at the symbols of one token does not bound what is seen of those behind it.
