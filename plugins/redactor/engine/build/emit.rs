@@ -1,5 +1,6 @@
 //! Writes the tables as Rust source.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -32,11 +33,15 @@ const MATCHERS: &[(&str, &str)] = &[
 /// Tests that are written in Rust, by their name in the table.
 const CHECKS: &[(&str, &str)] = &[("", "None"), ("crc32-base62", "Crc32Base62")];
 
-/// How far into a run the byte may stand that tells most about it.
+/// How far into a token the byte may stand that tells most about it.
 const LOOK_BYTES: usize = 40;
 
 /// Shortest prefix by which one provider is known.
 const SOLE_BYTES_MIN: usize = 4;
+
+fn count(set: &Set) -> usize {
+    set.iter().filter(|flag| **flag).count()
+}
 
 /// Whether the row's anchors begin tokens of one form, and of nobody else.
 fn is_sole(row: &Row) -> bool {
@@ -140,12 +145,12 @@ impl Writer {
         }
     }
 
-    fn set(&mut self, set: &Set) -> Result<u8, String> {
+    fn set(&mut self, set: &Set) -> Result<u16, String> {
         let at = self.sets.iter().position(|known| known == set).unwrap_or_else(|| {
             self.sets.push(*set);
             self.sets.len() - 1
         });
-        u8::try_from(at).map_err(|_| "more than 256 different classes".into())
+        u16::try_from(at).map_err(|_| "more than 65,536 different classes".into())
     }
 
     fn ops(&mut self, node: &Node) -> Result<String, String> {
@@ -201,9 +206,11 @@ impl Writer {
             })
             .collect();
         let chosen = grams::choose(&sought)?;
+        let looks: Vec<(usize, u16)> =
+            sought.iter().map(|anchor| self.look(anchor)).collect::<Result<_, _>>()?;
         let code = &mut self.code;
         let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
-        for ((text, exact), rules) in anchors {
+        for (((text, exact), rules), (offset, set)) in anchors.iter().zip(looks) {
             let begins = |rule: &usize| {
                 let row = &rows[*rule];
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
@@ -219,7 +226,7 @@ impl Writer {
             let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(
                 code,
-                "    Anchor {{ head: {}, text: {text:?}, exact: {exact}, word: {word}, least: {least}, rules: &{rules:?} }},",
+                "    Anchor {{ head: {}, text: {text:?}, exact: {exact}, word: {word}, least: {least}, look: Look {{ offset: {offset}, set: {set} }}, rules: &{rules:?} }},",
                 head(text, *exact),
             );
         }
@@ -227,6 +234,26 @@ impl Writer {
         self.code.push_str(&spaced_anchors(anchors.keys().map(|(text, _)| text)));
         self.probes(&chosen);
         Ok(())
+    }
+
+    /// The byte of what the anchor begins that tells most about it. Where none is fixed, one that is the anchor's own.
+    fn look(&mut self, anchor: &grams::Anchor<'_>) -> Result<(usize, u16), String> {
+        let at = |offset: usize| {
+            let mut out = [false; 256];
+            for node in anchor.patterns.as_ref()? {
+                pattern::union(&mut out, &pattern::at(std::slice::from_ref(node), offset)?);
+            }
+            Some(out)
+        };
+        let fixed = (anchor.text.len()..LOOK_BYTES).filter_map(|offset| Some((offset, at(offset)?)));
+        // The further away, the less it has to do with the anchor.
+        match fixed.min_by_key(|(offset, set)| (count(set), Reverse(*offset))) {
+            Some((offset, set)) => Ok((offset, self.set(&set)?)),
+            None => {
+                let first = anchor.text.as_bytes()[0];
+                Ok((0, self.set(&pattern::set_of(|byte| byte.eq_ignore_ascii_case(&first)))?))
+            }
+        }
     }
 
     fn probes(&mut self, chosen: &BTreeMap<u32, Vec<grams::Probe>>) {
@@ -270,7 +297,7 @@ impl Writer {
             names.iter().map(|(name, rules)| (name.as_str(), format!("Known::Name(&{rules:?})"), true));
         let mut all: Vec<(&str, String, bool)> = words.chain(harmless).chain(void).chain(named).collect();
         all.retain(|(text, ..)| text.len() >= words::HASHED_BYTES - 1);
-        all.sort_by_key(|(text, ..)| (std::cmp::Reverse(text.len()), *text));
+        all.sort_by_key(|(text, ..)| (Reverse(text.len()), *text));
         let mut lists: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         let mut entries = String::new();
         for (number, (text, known, _)) in all.iter().enumerate() {
@@ -308,7 +335,6 @@ impl Writer {
         for rule in rules {
             let node = [pattern::parse(&rows[*rule].pattern)?];
             let fixed = (0..LOOK_BYTES).filter_map(|offset| Some((offset, pattern::at(&node, offset)?)));
-            let count = |set: &Set| set.iter().filter(|flag| **flag).count();
             let Some((offset, set)) = fixed.min_by_key(|(_, set)| count(set)) else {
                 return Err(format!("`{}`: nothing is fixed about a run that it fits", rows[*rule].id));
             };

@@ -169,7 +169,7 @@ impl Parser<'_> {
     }
 }
 
-fn set_of(test: impl Fn(u8) -> bool) -> Set {
+pub fn set_of(test: impl Fn(u8) -> bool) -> Set {
     let mut set = [false; 256];
     (0..=255u8).for_each(|b| set[usize::from(b)] = test(b));
     set
@@ -190,7 +190,7 @@ fn escaped(byte: u8) -> Set {
     }
 }
 
-fn union(into: &mut Set, from: &Set) {
+pub fn union(into: &mut Set, from: &Set) {
     into.iter_mut().zip(from).for_each(|(to, from)| *to |= *from);
 }
 

@@ -2,6 +2,7 @@
 
 use crate::names::{HARMLESS, QUALIFIERS, TAILS};
 use crate::operator::{Place, operator};
+use crate::passing::is_in_passing;
 use crate::rules::Builtin;
 use crate::sample::{cut_short, is_odd_hex, says_wrong};
 use crate::text::{Text, behind_escape};
@@ -40,7 +41,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
-fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
+pub(crate) fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
     // An anchor may hold what stands behind a short word.
     let end = at + text.slice(at, end).iter().take_while(|b| !b"=:\"' ,".contains(b)).count();
     let mut start = at;
@@ -66,6 +67,11 @@ fn name<'a>(text: &Text<'a>, at: usize, end: usize) -> Name<'a> {
 }
 
 impl Name<'_> {
+    /// Whether the name goes on behind its keyword.
+    pub fn has_tail(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
     /// The word left of the keyword: `api` of `my_api_key`, `myApiKey`, `MYAPIKEY` (then the longest qualifier).
     fn word_before(&self) -> Vec<u8> {
         let trimmed = trim_end(self.before, b"_-.");
@@ -125,8 +131,14 @@ impl Name<'_> {
         let lower = tail.to_ascii_lowercase();
         let last = lower.rsplit(|b| b"_-.".contains(b)).find(|part| !part.is_empty()).unwrap_or_default();
         let first_word: Vec<u8> = camel_first(trim_start(tail, b"_-."));
-        TAILS.iter().any(|word| last == word.as_bytes() || first_word == word.as_bytes())
+        is_among(TAILS, last) || is_among(TAILS, &first_word)
     }
+}
+
+/// Whether the list has this word. Its length and its first letter tell most apart.
+fn is_among(words: &[&str], word: &[u8]) -> bool {
+    let alike = |known: &&&str| known.len() == word.len() && known.as_bytes().first() == word.first();
+    words.iter().filter(alike).any(|known| known.as_bytes() == word)
 }
 
 fn camel_first(tail: &[u8]) -> Vec<u8> {
@@ -168,15 +180,15 @@ fn strength(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> Option<bool> {
         return None;
     }
     let before = name.word_before();
-    let qualified = QUALIFIERS.iter().any(|word| before == word.as_bytes());
+    // Each list is long: asked only where it counts.
+    let qualified = || is_among(QUALIFIERS, &before);
     let glued = !name.separated() && QUALIFIERS.iter().any(|word| before.ends_with(word.as_bytes()));
-    let harmless = HARMLESS.iter().any(|word| before == word.as_bytes());
+    let harmless = || is_among(HARMLESS, &before);
     match kind {
         Builtin::Password | Builtin::Secret => (name.separated() || name.keyword.len() > 4 || glued)
-            .then_some(!harmless || kind == Builtin::Password),
-        _ if harmless => None,
+            .then(|| kind == Builtin::Password || !harmless()),
         _ if !name.separated() && !glued => None,
-        _ => Some(qualified || glued),
+        _ => (!harmless()).then(|| glued || qualified()),
     }
 }
 
@@ -201,9 +213,22 @@ const GLUED_BYTES_MIN: usize = 20;
 pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Outcome, usize) {
     text.look_everywhere();
     let name = name(text, at, end);
+    if is_in_passing(text, &name, kind) {
+        debug_assert!(
+            matches!(asked(text, &name, kind).0, Outcome::Nothing),
+            "a value behind a name in passing"
+        );
+        return (Outcome::Nothing, text.len());
+    }
+    asked(text, &name, kind)
+}
+
+/// What the grammar says of it.
+#[inline(never)]
+pub(crate) fn asked(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> (Outcome, usize) {
     // Most keywords are followed by no operator: that is the cheaper question.
-    let Some(place) = operator(text, &name) else {
-        return if kind == Builtin::Password { said(text, &name) } else { prose(text, &name) };
+    let Some(place) = operator(text, name) else {
+        return if kind == Builtin::Password { said(text, name) } else { prose(text, name) };
     };
     let mut from = place.at;
     if text.starts_with_any_case(from, "<value>") {
@@ -214,7 +239,7 @@ pub(crate) fn find(text: &Text<'_>, at: usize, end: usize, kind: Builtin) -> (Ou
         from = text.run_end(from, place.at + GAP_BYTES_MAX - from, |b| b.is_ascii_whitespace());
     }
     let value = value(text, from, &place);
-    (judge(text, &name, &place, &value, kind), value.start)
+    (judge(text, name, &place, &value, kind), value.start)
 }
 
 /// `the key aB3xK9mQ2w7Z`: no operator, but a token that nobody would take for a word. Longer ones are found as runs.
@@ -295,7 +320,7 @@ fn name_says_no(text: &Text<'_>, name: &Name<'_>) -> bool {
     let before = text.slice(name.start.saturating_sub(NAME_BYTES_MAX), name.start).to_ascii_lowercase();
     let before = trim_end(&before, b" ");
     let word = before.rsplit(|b| !b.is_ascii_alphanumeric()).next().unwrap_or_default();
-    let harmless = word.len() >= 4 && HARMLESS.iter().any(|known| word == known.as_bytes());
+    let harmless = word.len() >= 4 && is_among(HARMLESS, word);
     harmless || strength(text, name, Builtin::Key).is_none()
 }
 
@@ -467,8 +492,29 @@ pub(crate) fn entity_end(text: &Text<'_>, at: usize) -> Option<usize> {
     quote.map(|quote| quote.as_bytes()).find(|quote| text.stands(at, quote)).map(|quote| at + quote.len())
 }
 
+/// With which bytes the words begin, a bit each.
+const fn firsts(words: &[&str]) -> [u64; 4] {
+    let mut out = [0; 4];
+    let mut at = 0;
+    while at < words.len() {
+        let first = words[at].as_bytes()[0];
+        out[first as usize >> 6] |= 1 << (first & 63);
+        at += 1;
+    }
+    out
+}
+
+#[inline]
+fn begins_one(firsts: &[u64; 4], byte: u8) -> bool {
+    firsts[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
+}
+
 /// Where the literal begins that a call makes a value of.
 fn wrapped(text: &Text<'_>, at: usize) -> usize {
+    // Most values begin with another letter.
+    if !text.at(at).is_some_and(|byte| begins_one(&const { firsts(WRAPPERS) }, byte)) {
+        return at;
+    }
     let call = WRAPPERS.iter().find(|call| text.stands(at, call.as_bytes()));
     let end = at + call.map_or(0, |call| call.len());
     if text.at(end).is_some_and(|b| b"\"'`".contains(&b)) { end } else { at }
@@ -497,15 +543,17 @@ fn until(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, us
 
 /// The same as far as is seen.
 fn ahead(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, usize, bool) {
-    let mut end = start;
-    while text.at(end).is_some_and(|byte| !stop(byte)) {
-        end += 1;
-    }
+    let end = text.run_end(start, usize::MAX, |byte| !stop(byte));
     (start, end, text.is_open(end))
 }
 
+/// What may stand before a token in its own quotes.
+const SCHEMES: &[&str] = &["bearer ", "token ", "basic ", "apikey "];
+
 fn skip_scheme(text: &Text<'_>, (mut start, end, open): (usize, usize, bool), quoted: bool) -> Value {
-    for scheme in ["bearer ", "token ", "basic ", "apikey "] {
+    let first = text.at(start).map_or(0, |byte| byte.to_ascii_lowercase());
+    let may_be_one = begins_one(&const { firsts(SCHEMES) }, first);
+    for scheme in SCHEMES.iter().filter(|_| may_be_one) {
         if end - start > scheme.len() && text.starts_with_any_case(start, scheme) {
             start += scheme.len();
             break;

@@ -123,7 +123,7 @@ impl Scan<'_, '_> {
                 (end, tail) = (extend(self.text, window.end, Tail::Escaped), Tail::Escaped);
             }
             if own.contains(&start) {
-                self.add(Finding { start, end, tail, ..found });
+                self.add_decided(Finding { start, end, tail, ..found }, window.end);
             }
         }
     }

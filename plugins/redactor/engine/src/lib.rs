@@ -18,6 +18,7 @@ mod merge;
 mod names;
 mod operator;
 mod page;
+mod passing;
 mod placeholder;
 mod program;
 mod random;

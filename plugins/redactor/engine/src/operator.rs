@@ -225,8 +225,11 @@ fn second_element(text: &Text<'_>, from: usize) -> Option<usize> {
 
 /// `password 'hunter22'`, as build scripts and sentences have it: the place of the quote.
 fn said(text: &Text<'_>, name: &Name<'_>) -> Option<usize> {
+    if text.at(name.end) != Some(b' ') {
+        return None;
+    }
     let quote = (name.end + 1..name.end + 4).find(|at| text.at(*at) != Some(b' '))?;
-    let opens = text.at(name.end) == Some(b' ') && matches!(text.at(quote), Some(b'"' | b'\''));
+    let opens = matches!(text.at(quote), Some(b'"' | b'\''));
     (opens && text.at(quote + 1).is_some_and(|byte| byte.is_ascii_alphanumeric())).then_some(quote)
 }
 

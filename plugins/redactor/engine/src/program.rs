@@ -10,7 +10,7 @@ pub(crate) enum Op {
     /// These bytes.
     Lit(&'static [u8]),
     /// Between `min` and `max` bytes of a set.
-    Run(u8, u16, u16),
+    Run(u16, u16, u16),
     /// The first of these that matches here.
     Alt(&'static [&'static [Op]]),
     /// Between `min` and `max` times these.
@@ -21,7 +21,7 @@ pub(crate) enum Op {
 pub(crate) const OPEN_MAX: u16 = 512;
 
 #[inline]
-pub(crate) fn in_set(set: u8, byte: u8) -> bool {
+pub(crate) fn in_set(set: u16, byte: u8) -> bool {
     SETS.get(usize::from(set)).is_some_and(|words| words[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
 }
 
@@ -41,10 +41,7 @@ fn step(op: &Op, text: &Text<'_>, at: usize) -> Option<usize> {
             stands.then_some(end.min(text.len()))
         }
         Op::Run(set, min, max) => {
-            let mut end = at;
-            while end - at < usize::from(*max) && text.at(end).is_some_and(|byte| in_set(*set, byte)) {
-                end += 1;
-            }
+            let end = text.run_end(at, usize::from(*max), |byte| in_set(*set, byte));
             (end - at >= usize::from(*min) || text.breaks_off(end)).then_some(end)
         }
         Op::Alt(branches) => branches.iter().find_map(|branch| run(branch, text, at)),

@@ -31,9 +31,9 @@ pub struct Rule {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// At an anchor.
-    Pattern { lead: Option<Lead>, ops: &'static [Op], edge: u8 },
+    Pattern { lead: Option<Lead>, ops: &'static [Op], edge: u16 },
     /// A random run near the name of a service.
-    Named { ops: &'static [Op], edge: u8 },
+    Named { ops: &'static [Op], edge: u16 },
     /// Written in Rust.
     Builtin(Builtin),
 }
@@ -41,7 +41,7 @@ pub(crate) enum Kind {
 /// What stands left of an anchor: a run of one class.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lead {
-    pub set: u8,
+    pub set: u16,
     pub min: u16,
     pub max: u16,
 }
@@ -106,7 +106,17 @@ pub(crate) struct Anchor {
     pub word: bool,
     /// Where only tokens of one provider begin with it: how long they are at least. Otherwise 0.
     pub least: usize,
+    /// What all that begins with it has: looked at first.
+    pub look: Look,
     pub rules: &'static [u16],
+}
+
+/// A byte that tells most of what begins like a token that it is none.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// How far behind the beginning it stands.
+    pub offset: usize,
+    pub set: u16,
 }
 
 /// A rule for runs that needs no name before them: it fits only where a byte of the set stands so far into the run.
@@ -114,7 +124,7 @@ pub(crate) struct Anchor {
 pub(crate) struct AnyRun {
     pub rule: u16,
     pub offset: usize,
-    pub set: u8,
+    pub set: u16,
 }
 
 /// A word that is looked for before a run, in lower case.

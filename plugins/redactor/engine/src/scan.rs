@@ -250,6 +250,7 @@ impl Scan<'_, '_> {
             }
             let mut beyond = found.iter().zip(anchor.text.as_bytes()).skip(Head::BYTES);
             if beyond.all(|(found, text)| same(*found, *text, anchor.exact))
+                && bytes.get(start + anchor.look.offset).is_none_or(|byte| in_set(anchor.look.set, *byte))
                 && (!anchor.word || begins_word(bytes, start))
             {
                 self.attempts(anchor.rules, start, end);
@@ -284,7 +285,7 @@ impl Scan<'_, '_> {
         rule: u16,
         lead: Option<Lead>,
         ops: &[program::Op],
-        edge: u8,
+        edge: u16,
         anchor: usize,
     ) -> usize {
         let bytes = self.text.bytes;
@@ -479,12 +480,17 @@ impl Scan<'_, '_> {
     /// Keeps a finding, but for the placeholders in it: what was redacted stays as it is. What touches one is a finding
     /// like any other: a text may hold what only looks like a placeholder.
     pub fn add(&mut self, finding: Finding) {
+        self.add_decided(finding, finding.start + SIGHT_BYTES);
+    }
+
+    /// The same of one that is decided as soon as the text up to `until` is there.
+    pub fn add_decided(&mut self, finding: Finding, until: usize) {
         let mut from = finding.start;
-        // In one that goes on, only those that are there as soon as it is decided.
+        // In one that goes on, only those that are there by then.
         let seen = if finding.tail == Tail::Closed {
             finding.end
         } else {
-            finding.end.min(finding.start + SIGHT_BYTES - PLACEHOLDER_BYTES_MAX)
+            finding.end.min(until.saturating_sub(PLACEHOLDER_BYTES_MAX)).max(finding.start)
         };
         for (start, end) in placeholders(self.text.bytes, finding.start, seen) {
             self.keep(

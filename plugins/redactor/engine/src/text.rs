@@ -14,6 +14,10 @@ pub(crate) struct Text<'a> {
     peeked: Cell<bool>,
     /// A matcher sees nothing from here on: what it has not decided by then goes on to the end of its run.
     horizon: Cell<usize>,
+    /// The bytes up to there: one comparison for what is asked most.
+    seen: Cell<&'a [u8]>,
+    /// Whether it is the end of an open text, and not the horizon, that ends them.
+    may_grow: Cell<bool>,
     /// Where a text ends that is a part of a longer one of which no more will be seen.
     limit: usize,
     /// Whether it begins in the middle of a longer one.
@@ -22,8 +26,16 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub fn new(bytes: &'a [u8], closed: bool) -> Text<'a> {
-        let (peeked, horizon) = (Cell::new(false), Cell::new(usize::MAX));
-        Text { bytes, closed, peeked, horizon, limit: usize::MAX, headless: false }
+        Text {
+            bytes,
+            closed,
+            peeked: Cell::new(false),
+            horizon: Cell::new(usize::MAX),
+            seen: Cell::new(bytes),
+            may_grow: Cell::new(!closed),
+            limit: usize::MAX,
+            headless: false,
+        }
     }
 
     /// A part of a longer text that begins or ends in the middle of it: what it ends in goes on, and nobody will see how.
@@ -56,33 +68,44 @@ impl<'a> Text<'a> {
     pub fn at(&self, at: usize) -> Option<u8> {
         #[cfg(debug_assertions)]
         count_steps(1);
-        if at >= self.horizon.get() {
-            return None;
-        }
-        let byte = self.bytes.get(at).copied();
-        if byte.is_none() && !self.closed {
-            self.peeked.set(true);
+        let byte = self.seen.get().get(at).copied();
+        if byte.is_none() {
+            self.peeked.set(self.peeked.get() | self.may_grow.get());
         }
         byte
     }
 
     /// Where the bytes from `from` on end that pass a test, at most `max` of them.
+    #[inline]
     pub fn run_end(&self, from: usize, max: usize, test: impl Fn(u8) -> bool) -> usize {
-        let mut end = from;
-        while end - from < max && self.at(end).is_some_and(&test) {
-            end += 1;
+        let to = from.saturating_add(max);
+        // What is seen of them is known before the first is looked at.
+        let seen = self.seen.get();
+        let there = seen.get(from..to.min(seen.len())).unwrap_or_default();
+        let end = from + there.iter().take_while(|byte| test(**byte)).count();
+        #[cfg(debug_assertions)]
+        count_steps(end - from);
+        if end < to {
+            // Ended by a byte, by the horizon, or by the end of the text: the last is noted.
+            self.at(end);
         }
         end
     }
 
     /// From now on nothing further than [`SIGHT_BYTES`] from `start` is seen.
     pub fn look_from(&self, start: usize) {
-        self.horizon.set(start.saturating_add(SIGHT_BYTES).min(self.limit));
+        self.see(start.saturating_add(SIGHT_BYTES).min(self.limit));
+    }
+
+    fn see(&self, horizon: usize) {
+        self.horizon.set(horizon);
+        self.seen.set(&self.bytes[..horizon.min(self.bytes.len())]);
+        self.may_grow.set(!self.closed && horizon > self.bytes.len());
     }
 
     /// From now on all is seen.
     pub fn look_everywhere(&self) {
-        self.horizon.set(usize::MAX);
+        self.see(usize::MAX);
     }
 
     /// Whether a match that ends here was ended by the horizon.
@@ -162,9 +185,12 @@ fn ends_escape(bytes: &[u8], end: usize) -> bool {
 
 /// Where the word begins that an escape may stand before: of `\nTOKEN` the letter of the escape is no part.
 pub(crate) fn behind_escape(bytes: &[u8], start: usize, word: usize) -> usize {
-    let signed = start.checked_sub(1).is_some_and(|at| matches!(bytes[at], b'\\' | b'%'));
-    let end = (start + 1..=word.min(start + ESCAPE_BYTES_MAX - 1)).find(|end| ends_escape(bytes, *end));
-    end.filter(|_| signed).unwrap_or(start)
+    // Seldom: asked first.
+    if !start.checked_sub(1).is_some_and(|at| matches!(bytes[at], b'\\' | b'%')) {
+        return start;
+    }
+    let ends = start + 1..=word.min(start + ESCAPE_BYTES_MAX - 1);
+    ends.into_iter().find(|end| ends_escape(bytes, *end)).unwrap_or(start)
 }
 
 /// The longest escape: `\u` and four digits.

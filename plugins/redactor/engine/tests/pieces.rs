@@ -150,6 +150,10 @@ fn placeholders() -> Vec<(&'static str, String)> {
             "a sk-ant-api03-<A-Za-z0-9_-*365>[REDACTED:jwt:<a-f0-9*16>] x".to_owned(),
         ),
         (
+            "a placeholder touches a long one in escapes, which is decided sooner",
+            "a %2Dsk-ant-api03-<A-Za-z0-9_-*340>[REDACTED:jwt:<a-f0-9*16>] x".to_owned(),
+        ),
+        (
             "a placeholder touches what is found",
             "a glpat-<A-Za-z0-9*20>[REDACTED:jwt:<a-f0-9*16>] x ghp_<A-Za-z0-9*36>[REDACTED x".to_owned(),
         ),
