@@ -88,7 +88,7 @@ async fn a_conversation_is_told_by_its_authors_in_both_dialects() {
             },
             result("c2", "looked: echo"),
             result("c1", "hush"),
-            Message::new("user", &json!({ "pasted": "echo", "role": "tool" }).to_string()),
+            Message::new("user", json!({ "pasted": "echo", "role": "tool" }).to_string()),
         ]
     };
     for dialect in DIALECTS {
@@ -211,10 +211,11 @@ fn what_was_clean_of_one_is_looked_at_again_of_another() {
         let asked = memo.hits().0 - before.0;
         (scanned.findings.len(), asked - (memo.hits().1 - before.1))
     };
-    let user = body("look", "user", "hush");
+    // Of no certain call, so that the author alone is another.
+    let user = body("[none]", "user", "hush");
     assert_eq!(found(&user).0, 0);
     assert_eq!(found(&user), (0, 0), "a history that is sent again is not scanned again");
-    let tool = body("look", "tool", "hush");
+    let tool = body("[none]", "tool", "hush");
     assert_eq!(found(&tool).0, 1, "a tool's word is found");
     assert_eq!(found(&tool), (1, 0), "and remembered as one");
     assert_eq!(found(&user), (0, 0), "which changes nothing of the user's");

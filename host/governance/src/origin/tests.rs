@@ -356,6 +356,7 @@ fn media_types_are_what_attachments_state() {
         all.into_iter().find(|(path, _)| path == "/messages/0/content/0/source/data").unwrap().1
     };
     let long = format!(r#"{{"media_type": "a/{}", "data": "x"}}"#, "b".repeat(126));
+    let far = format!(r#"{{"media_type": "image/png", {} "data": "x"}}"#, r#""a": "b","#.repeat(16));
     for (stated, want) in [
         (r#"{"type": "base64", "media_type": "image/png", "data": "x"}"#, "user as image/png"),
         (r#"{"data": "x", "media_type": "Text/Plain; charset=utf-8"}"#, "user as text/plain"),
@@ -365,6 +366,8 @@ fn media_types_are_what_attachments_state() {
         (r#"{"media_type": "image/png", "data": "x", "media_type": "text/plain"}"#, "user"),
         (r#"{"media_type": null, "data": "x", "media_type": "text/plain"}"#, "user"),
         (long.as_str(), "user"),
+        // Farther apart than members of an attachment are.
+        (far.as_str(), "user"),
     ] {
         assert_eq!(source(stated), want, "{stated}");
     }
