@@ -3,12 +3,12 @@
 
 use crate::redaction::Scanner;
 use crate::replay::{forge, unsign};
-use crate::rig::{self, Rig, Setup, question};
+use crate::rig::{self, CLAUDE, Rig, Setup, question};
 use crate::streaming::Heard;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sluice_bundled::hostile::REDACTOR_ECHOES;
-use sluice_core::record::RedactionApplied;
+use sluice_core::record::{ModelCallEnvelope, RedactionApplied};
 use sluice_core::{EventKind, PluginKind, ToolCall};
 use sluice_gateway::{CallReply, CallRequest, Conversation};
 use sluice_governance::redact::Scan;
@@ -256,4 +256,16 @@ async fn a_new_scan_tells_what_the_record_says_was_told() {
         let report = sluice_replay::replay(&rig.reader(), run.id(), rig::engine(), &options).unwrap();
         assert_eq!(!report.is_proof(), mismatched, "{:#?}", report.mismatches);
     }
+}
+
+/// What is kept of a server's words that were no answer was scanned for the record alone, and is scanned again as that.
+#[tokio::test]
+async fn words_of_a_failing_server_are_scanned_again_as_they_were() {
+    let rig = echoing("openai-chat").cloud(Rule::new(Behaviour::Html).for_model(CLAUDE)).start().await;
+    let run = rig.run().await;
+    run.call(question("Plan this.")).await.unwrap();
+    let envelopes: Vec<ModelCallEnvelope> = rig.recorded(run.id(), EventKind::ModelCallEnvelope);
+    let kept = envelopes[0].response.as_ref().and_then(|response| response.text.as_deref());
+    assert!(kept.is_some_and(|kept| kept.contains("Sign in")), "{kept:?}");
+    rig.prove(run.id());
 }

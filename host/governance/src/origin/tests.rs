@@ -1,6 +1,7 @@
 //! Golden cases: what is told of each string of a body, and where nothing is.
 
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 /// Of each value: author, tool and media type, in the order of the body.
@@ -431,4 +432,72 @@ fn hostile_bodies_are_told_of_in_one_pass() {
     );
     let all = told(Direction::Request, &raw);
     check(&all, &[("/messages/1/content/0/source/data", "tool")]);
+}
+
+/// Objects out of the words that are looked for, in any order and nesting.
+fn any_value() -> impl Strategy<Value = serde_json::Value> {
+    const WORDS: [&str; 24] = [
+        "messages",
+        "input",
+        "contents",
+        "content",
+        "parts",
+        "output",
+        "choices",
+        "message",
+        "role",
+        "type",
+        "id",
+        "name",
+        "call_id",
+        "tool_call_id",
+        "tool_use_id",
+        "tool_calls",
+        "function",
+        "functionResponse",
+        "source",
+        "media_type",
+        "data",
+        "0",
+        "#key",
+        "#key/0",
+    ];
+    const TEXTS: [&str; 8] =
+        ["user", "tool", "assistant", "tool_use", "tool_result", "function_call", "image/png", "\u{e9}"];
+    let text = proptest::sample::select(&TEXTS).prop_map(serde_json::Value::from);
+    text.prop_recursive(8, 64, 6, |inner| {
+        let member = (proptest::sample::select(&WORDS), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(serde_json::Value::from),
+            prop::collection::vec(member, 0..6).prop_map(|members| {
+                members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// A history that is sent again with more behind it is told of as before: else the memo would know nothing of it.
+    #[test]
+    fn what_comes_later_changes_nothing(
+        messages in prop::collection::vec(any_value(), 0..6),
+        more in any_value(),
+        list in proptest::sample::select(&["messages", "input", "contents"]),
+    ) {
+        let all = |messages: &[serde_json::Value]| asked(&json!({ list: messages }));
+        let before = all(&messages);
+        let after = all(&[messages.as_slice(), &[more]].concat());
+        prop_assert_eq!(&after[..before.len()], before);
+    }
+
+    /// Every body has an origin a string, whatever it is and whichever way it goes.
+    #[test]
+    fn any_body_is_told_of(body in any_value()) {
+        for direction in [Direction::Request, Direction::Response, Direction::Record] {
+            let all = told(direction, &body.to_string());
+            prop_assert!(direction != Direction::Record || all.iter().all(|(_, told)| told.is_empty()));
+        }
+    }
 }

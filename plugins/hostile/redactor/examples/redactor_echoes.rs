@@ -1,6 +1,6 @@
 //! Sound, and not what a redactor is for: of each word `echo` it says, as its rule's id, what it was told of whose
 //! word that is. So a test reads in placeholders what a field held. `hush` it finds where a tool said it, and `stale`
-//! where nobody did: one that is stricter with some than with others.
+//! where nobody did: one that is stricter with some than with others. `Sign in` it finds in answers.
 
 use hostile_redactor::{Content, Field, FieldResult, Hostile, Rule, Span, rule};
 
@@ -8,8 +8,9 @@ const AUTHORS: [&str; 6] = ["", "system", "developer", "user", "assistant", "too
 const TOOLS: [&str; 3] = ["", "look", "publish"];
 const MEDIA_TYPES: [&str; 4] = ["", "application/json", "image/png", "text/plain"];
 
-/// Words that are found, each where one of these said it.
-const WORDS: [(&str, &[&str]); 3] = [("echo", &[]), ("hush", &["tool"]), ("stale", &[""])];
+/// Words that are found, each where one of these said it, and on its way in one of these directions.
+const WORDS: [(&str, &[&str], &[&str]); 4] =
+    [("echo", &[], &[]), ("hush", &["tool"], &[]), ("stale", &[""], &[]), ("Sign in", &[], &["response"])];
 
 struct Guest;
 
@@ -40,9 +41,11 @@ fn result(field: &Field) -> FieldResult {
         rule: id.clone(),
         confidence_permille: 900,
     };
-    let is_found = |authors: &[&str]| authors.is_empty() || authors.contains(&field.author.as_str());
-    let words = WORDS.iter().filter(|(_, authors)| is_found(authors));
-    let spans = words.flat_map(|(word, _)| text[..settled].match_indices(word)).map(span).collect();
+    let is_one_of = |what: &str, of: &[&str]| of.is_empty() || of.contains(&what);
+    let is_found =
+        |authors, directions| is_one_of(&field.author, authors) && is_one_of(&field.direction, directions);
+    let words = WORDS.iter().filter(|(_, authors, directions)| is_found(authors, directions));
+    let spans = words.flat_map(|(word, ..)| text[..settled].match_indices(word)).map(span).collect();
     FieldResult { spans, settled: settled as u32, carry: Vec::new() }
 }
 
