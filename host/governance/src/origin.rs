@@ -113,9 +113,6 @@ const SAID: [(&str, &[&str]); 2] =
 /// What stands above a conversation and tells the model what it is.
 const SYSTEM: [&str; 4] = ["/system", "/instructions", "/systemInstruction", "/system_instruction"];
 
-/// Lists in a message whose elements may be calls and results.
-const UNIT_LISTS: [&str; 3] = ["/tool_calls/", "/content/", "/parts/"];
-
 /// Where a call has its arguments.
 const ARGUMENTS: [&str; 7] = [
     "/function/arguments",
@@ -154,11 +151,13 @@ pub(crate) fn of(direction: Direction, raw: &str, slots: &[Slot]) -> Vec<Origin>
             at += 1;
             continue;
         };
-        let is_of_it = |other: &&Slot| {
-            other.path.starts_with(&slot.path[..length])
-                && message_of(direction, &other.path) == Some((list, length))
+        let message = &slot.path[..length];
+        // Anthropic's answer is a message without a pointer of its own.
+        let is_of_it = |other: &&Slot| match length {
+            0 => message_of(direction, &other.path) == Some((list, length)),
+            _ => is_under(&other.path, message),
         };
-        let end = at + slots[at..].iter().take_while(is_of_it).count();
+        let end = at + 1 + slots[at + 1..].iter().take_while(is_of_it).count();
         walk.message(list, length, at..end);
         at = end;
     }
@@ -204,9 +203,17 @@ fn element_of(path: &str, list: &str) -> Option<usize> {
     (digits > 0 && rest.get(digits) == Some(&b'/')).then_some(list.len() + digits)
 }
 
-/// The length of the pointer of a message's unit, where `path` leads into one.
+/// The length of the pointer of a message's unit, where `path` leads into one: an element of a list that may hold
+/// calls and results. Asked of every string, so one byte decides which list it may be.
 fn unit_of(path: &str, message: usize) -> Option<usize> {
-    UNIT_LISTS.iter().find_map(|list| Some(message + element_of(&path[message..], list)?))
+    let rest = &path[message..];
+    let list = match rest.as_bytes().get(1)? {
+        b't' => "/tool_calls/",
+        b'c' => "/content/",
+        b'p' => "/parts/",
+        _ => return None,
+    };
+    Some(message + element_of(rest, list)?)
 }
 
 fn is_argument(path: &str) -> bool {
@@ -219,8 +226,8 @@ pub(crate) fn is_under(path: &str, at: &str) -> bool {
 }
 
 /// A name as it is told. What no tool can be called is no name; cut, it might be another tool's.
-fn named(name: Option<&str>) -> Option<Arc<str>> {
-    name.filter(|name| ToolCall::is_name(name)).map(Arc::from)
+fn named(name: Option<Cow<'_, str>>) -> Option<Arc<str>> {
+    name.filter(|name| ToolCall::is_name(name)).map(|name| name.as_ref().into())
 }
 
 /// A call that may be answered later in the body.
@@ -250,7 +257,7 @@ impl<'a> Walk<'a> {
             let pointer = &path[..unit.unwrap_or(length)];
             let is_of_it =
                 |other: &&Slot| unit_of(&other.path, length) == unit && other.path.starts_with(pointer);
-            let end = from + slots[from..at.end].iter().take_while(is_of_it).count();
+            let end = from + 1 + slots[from + 1..at.end].iter().take_while(is_of_it).count();
             let part = match (&whole, unit) {
                 (Part::Said { author, .. }, Some(unit)) => {
                     let members = Members::of(self.raw, &slots[from..end], unit);
@@ -266,12 +273,14 @@ impl<'a> Walk<'a> {
     }
 
     fn part_of_message(&mut self, list: List, members: &Members<'a>, message: usize) -> Part {
-        let role = members.role.get();
-        let said = |author| Part::Said { author, tool: named(members.called.get()) };
+        let raw = self.raw;
+        let role = members.role.get(raw);
+        let role = role.as_deref();
+        let said = |author| Part::Said { author, tool: named(members.called.get(raw)) };
         match list {
             List::Messages => match role {
                 Some("tool") => Part::Result { tool: self.answered(members) },
-                Some("function") => Part::Result { tool: named(members.name.get()) },
+                Some("function") => Part::Result { tool: named(members.name.get(raw)) },
                 role => said(Author::of_role(role)),
             },
             List::Contents => said(Author::of_contents_role(role)),
@@ -284,31 +293,33 @@ impl<'a> Walk<'a> {
     fn part_of_item(&mut self, list: List, members: &Members<'a>, message: usize) -> Part {
         let said = |author| Part::Said { author, tool: None };
         let unknown = if list == List::Output { Author::Assistant } else { Author::Unknown };
-        match members.kind.get() {
+        let raw = self.raw;
+        match members.kind.get(raw).as_deref() {
             Some(kind) if kind.ends_with("_output") => Part::Result { tool: self.answered(members) },
             Some(kind) if kind.ends_with("_call") => {
-                let tool = named(members.name.get());
+                let tool = named(members.name.get(raw));
                 self.called(members, tool.as_ref(), message);
                 Part::Item { tool }
             }
             Some("reasoning") => said(Author::Assistant),
             kind if list == List::Input && (kind == Some("message") || members.kind.is_missing()) => {
-                said(Author::of_role(members.role.get()))
+                said(Author::of_role(members.role.get(raw).as_deref()))
             }
             _ => said(unknown),
         }
     }
 
     fn part_of_unit(&mut self, author: Author, members: &Members<'a>, message: usize) -> Part {
-        let kind = members.kind.get().unwrap_or_default();
+        let raw = self.raw;
+        let kind = members.kind.get(raw).unwrap_or_default();
         if kind.ends_with("tool_result") {
             return Part::Result { tool: self.answered(members) };
         }
         if members.is_answer {
-            return Part::Result { tool: named(members.answered.get()) };
+            return Part::Result { tool: named(members.answered.get(raw)) };
         }
         let uses_tool = kind.ends_with("tool_use");
-        let tool = named(if uses_tool { members.name.get() } else { members.called.get() });
+        let tool = named(if uses_tool { members.name } else { members.called }.get(raw));
         if uses_tool || !members.called.is_missing() {
             self.called(members, tool.as_ref(), message);
         }
@@ -317,17 +328,17 @@ impl<'a> Walk<'a> {
 
     /// Keeps a call for its result. Two of one message under one id are none.
     fn called(&mut self, members: &Members<'a>, tool: Option<&Arc<str>>, message: usize) {
-        for id in members.ids.iter().filter_map(|id| id.value.as_ref()) {
+        for id in members.ids.iter().filter_map(|id| id.get(self.raw)) {
             let same_message = |call: &&Call| call.message == message && call.tool.as_ref() != tool;
-            let is_doubtful = self.calls.get(id).filter(same_message).is_some();
+            let is_doubtful = self.calls.get(&id).filter(same_message).is_some();
             let tool = tool.filter(|_| !is_doubtful).cloned();
-            self.calls.insert(id.clone(), Call { tool, message });
+            self.calls.insert(id, Call { tool, message });
         }
     }
 
     /// The tool of the call that a result names.
     fn answered(&self, members: &Members<'_>) -> Option<Arc<str>> {
-        self.calls.get(members.names_call()?)?.tool.clone()
+        self.calls.get(members.names_call(self.raw)?.as_ref())?.tool.clone()
     }
 
     /// Says it of these slots, all of them under a pointer of this length.

@@ -115,8 +115,8 @@ fn key_of(scan: Digest, raw: &str, slot: &Slot, origin: &Origin) -> Digest {
     let written = &raw.as_bytes()[slot.at.clone()];
     let (tool, media_type) = (origin.tool.as_deref(), origin.media_type.as_deref());
     let is_some = [key, tool, media_type].map(|text| u8::from(text.is_some()));
-    // Who wrote it and which of the three there are, and then those that there are.
-    let kinds = [is_some[0], is_some[1], is_some[2], origin.author as u8];
+    // In one byte who wrote it and which of the three there are; then those that there are.
+    let kinds = [is_some[0] | is_some[1] << 1 | is_some[2] << 2 | (origin.author as u8) << 3];
     let [key, tool, media_type] = [key, tool, media_type].map(|text| text.unwrap_or_default().as_bytes());
     match is_some {
         [_, 0, 0] => Digest::of_parts(&[scan.as_bytes(), slot.path.as_bytes(), &kinds, key, written]),

@@ -14,21 +14,23 @@ const ANSWERED: [&str; 2] = ["/functionResponse", "/function_response"];
 const ANSWERS: [&str; 4] =
     ["functionResponse", "function_response", "codeExecutionResult", "code_execution_result"];
 
-/// The string under a key that stands there once: of two, readers differ about which one counts.
-#[derive(Default)]
+/// The string under a key that stands there once: of two, readers differ about which one counts. It is read when it is
+/// asked for, which of most it is not.
+#[derive(Default, Clone, Copy)]
 pub(super) struct Once<'a> {
     seen: bool,
-    pub value: Option<Cow<'a, str>>,
+    value: Option<&'a Slot>,
 }
 
 impl<'a> Once<'a> {
-    fn see(&mut self, value: Option<Cow<'a, str>>) {
+    fn see(&mut self, value: Option<&'a Slot>) {
         self.value = value.filter(|_| !self.seen);
         self.seen = true;
     }
 
-    pub(super) fn get(&self) -> Option<&str> {
-        self.value.as_deref()
+    /// `raw` is the body.
+    pub(super) fn get<'r>(&self, raw: &'r str) -> Option<Cow<'r, str>> {
+        self.value.map(|slot| slot.text(raw))
     }
 
     /// Whether the key does not stand there; one whose value is no string does.
@@ -56,7 +58,7 @@ pub(super) struct Members<'a> {
 
 impl<'a> Members<'a> {
     /// Of the object whose pointer has this length, out of slots that all stand under it.
-    pub(super) fn of(raw: &'a str, slots: &[Slot], pointer: usize) -> Members<'a> {
+    pub(super) fn of(raw: &str, slots: &'a [Slot], pointer: usize) -> Members<'a> {
         let mut members = Members::default();
         for (at, slot) in slots.iter().enumerate() {
             let Some(object) = object_of_key(slot, pointer) else { continue };
@@ -67,13 +69,13 @@ impl<'a> Members<'a> {
                     && value.path.len() == pointer + object.len() + 1 + key.len()
                     && value.path.ends_with(key.as_ref())
             };
-            let value = || slots.get(at + 1).filter(is_its).map(|value| value.text(raw));
+            let value = slots.get(at + 1).filter(is_its);
             members.see(object, &key, value);
         }
         members
     }
 
-    fn see(&mut self, object: &str, key: &str, value: impl FnOnce() -> Option<Cow<'a, str>>) {
+    fn see(&mut self, object: &str, key: &str, value: Option<&'a Slot>) {
         let into = match key {
             "name" if CALLED.contains(&object) => &mut self.called,
             "name" if ANSWERED.contains(&object) => &mut self.answered,
@@ -83,19 +85,20 @@ impl<'a> Members<'a> {
             "name" => &mut self.name,
             key => return self.see_id(key, value),
         };
-        into.see(value());
+        into.see(value);
     }
 
-    fn see_id(&mut self, key: &str, value: impl FnOnce() -> Option<Cow<'a, str>>) {
+    fn see_id(&mut self, key: &str, value: Option<&'a Slot>) {
         let id = ID_KEYS.iter().position(|id| *id == key);
         let link = ANSWER_KEYS.iter().position(|(link, _)| *link == key);
         self.is_answer |= ANSWERS.contains(&key);
         if id.is_none() && link.is_none() {
             return;
         }
-        let value = value().filter(|value| !value.is_empty());
+        // Two quotes hold no id.
+        let value = value.filter(|value| value.at.len() > 2);
         if let Some(at) = id {
-            self.ids[at].see(value.clone());
+            self.ids[at].see(value);
         }
         if let Some(at) = link {
             self.links[at].see(value);
@@ -103,10 +106,10 @@ impl<'a> Members<'a> {
     }
 
     /// The id of the call that this is the result of.
-    pub(super) fn names_call(&self) -> Option<&str> {
+    pub(super) fn names_call<'r>(&self, raw: &'r str) -> Option<Cow<'r, str>> {
         let mut links = self.links.iter().filter(|link| !link.is_missing());
         let link = links.next()?;
-        link.get().filter(|_| links.next().is_none())
+        link.get(raw).filter(|_| links.next().is_none())
     }
 }
 
