@@ -52,7 +52,7 @@ fn owed(name: &str) -> Owed {
         "redactor_tells" => Fault(DeclinedInternal),
         "redactor_traps" | "redactor_traps_after" | "router_traps" | "router_traps_after" => Fault(Trap),
         "filter_traps" | "probe_traps" => Fault(Trap),
-        "redactor_blind" | "redactor_remembers" | "redactor_spans_overlap" => Own,
+        "redactor_blind" | "redactor_echoes" | "redactor_remembers" | "redactor_spans_overlap" => Own,
         "router_remembers" | "filter_keeps_all" => Own,
         "router_bad_reason" | "router_chooses_nothing" | "router_long_sentence" => Fault(BrokenContract),
         "router_much_evidence" | "router_names_twice" | "router_odd_effort" => Fault(BrokenContract),

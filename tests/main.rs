@@ -13,6 +13,8 @@ mod gateway;
 mod hostile;
 /// `sluice call --messages`, at the command line.
 mod messages;
+/// Whose words a redactor is told that a string is.
+mod origins;
 /// Policies, pins and snapshots, at the command line.
 mod policy_cli;
 /// Values that are never edited: signatures, ids, pictures.

@@ -74,7 +74,7 @@ impl Row {
 
 /// Alters the payload of the first event of a kind and recomputes the chain from there through to the head, as a
 /// careful forger would. Returns the URI of the event.
-fn forge(journal: &Connection, run: &str, kind: &str, alter: impl FnOnce(&mut Value)) -> String {
+pub fn forge(journal: &Connection, run: &str, kind: &str, alter: impl FnOnce(&mut Value)) -> String {
     let mut rows = Row::all(journal, run);
     for row in &rows {
         assert_eq!(row.computed(), row.hash, "this test does not know the format: event {}", row.seq);
@@ -124,7 +124,7 @@ pub fn cut(journal: &Connection, run: &str, count: usize) {
 }
 
 /// Takes the signature away: the checkpoint's event, which is the last one, and its row.
-fn unsign(journal: &Connection, run: &str) {
+pub fn unsign(journal: &Connection, run: &str) {
     assert_eq!(Row::all(journal, run).last().unwrap().kind, "Checkpoint");
     cut(journal, run, 1);
     assert_eq!(journal.execute("DELETE FROM checkpoints", []).unwrap(), 1);

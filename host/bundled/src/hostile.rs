@@ -39,6 +39,9 @@ guests! {
     REDACTOR_BLIND = Redactor "redactor_blind";
     /// Confidence above 1000 permille.
     REDACTOR_CONFIDENCE = Redactor "redactor_confidence";
+    /// Sound: of each word `echo` it says, as its rule's id, what it was told of whose word that is; `hush` it
+    /// finds where a tool said it, `stale` where nobody did, `Sign in` in answers.
+    REDACTOR_ECHOES = Redactor "redactor_echoes";
     /// Takes memory until there is no more.
     REDACTOR_HOARDS = Redactor "redactor_hoards";
     /// Asks for 128 MiB before its first instruction.

@@ -181,6 +181,10 @@ pub struct RedactionApplied {
     /// placeholders.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restored: u64,
+    /// What the redactor was told of whose words each string is: 1 as author, tool's name and media type; 0, in
+    /// records from before, nothing. A new scan of the kept text tells it the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u64,
     /// Fuel, or the fault that blocked the text.
     pub answer: Answer<()>,
 }

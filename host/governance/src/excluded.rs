@@ -1,8 +1,8 @@
 //! Files that never leave, by their name: what a tool read out of `.env` is a secret whatever it looks like. The
-//! tool's call names the path, its result holds the content; the two are found by the call's id, in every shape
-//! that the dialects have (OpenAI chat and responses, Anthropic messages), and so is an attached file by the name
-//! it carries.
+//! tool's call names the path, its result holds the content; the two are found by the call's id (`calls.rs`), and
+//! so is an attached file by the name it carries.
 
+use crate::calls;
 use crate::json::Slot;
 use crate::tag::TAG_DIGITS;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(crate) fn pointers(raw: &str, slots: &[Slot]) -> Vec<String> {
     }
     let mut ids: BTreeSet<String> = BTreeSet::new();
     for slot in values() {
-        let owner = slot.path.strip_suffix("/id").or_else(|| slot.path.strip_suffix("/call_id"));
+        let owner = calls::owner_of_id(&slot.path);
         if owner.is_some_and(|owner| calls.contains(owner)) {
             ids.insert(slot.text(raw).into_owned());
         }
@@ -52,11 +52,9 @@ fn content_of(raw: &str, slot: &Slot, ids: &BTreeSet<String>) -> Option<String> 
     let (object, key) = slot.path.rsplit_once('/')?;
     let text = || slot.text(raw);
     let content = match key {
-        "tool_call_id" | "tool_use_id" if ids.contains(text().as_ref()) => "content",
-        "call_id" if ids.contains(text().as_ref()) => "output",
         "filename" if is_excluded(&text()) => "file_data",
         "title" if is_excluded(&text()) => "source",
-        _ => return None,
+        _ => calls::answer_beside(key).filter(|_| ids.contains(text().as_ref()))?,
     };
     Some(format!("{object}/{content}"))
 }

@@ -3,6 +3,7 @@
 
 use crate::guard::KnownValues;
 use crate::memo::Memo;
+use crate::origin::TOLD;
 use crate::probe::ProbeWalk;
 use crate::redact::{Blocked, Direction, Scan, Scanned};
 use crate::stream::TextStream;
@@ -271,26 +272,28 @@ impl Governor {
 
     /// Redacts a text that goes into the record alone: `labels` of a call, an `exchange` of a probe, the
     /// `excerpt` of a failing server's words. The evidence is there where something was found or held back: a
-    /// scan of such a text that finds nothing is not worth an event.
+    /// scan of such a text that finds nothing is not worth an event. Nobody's message is among them, so the redactor
+    /// is told nothing of who wrote it.
     pub fn redact_for_record(
         &self,
         scope: ScanScope<'_>,
         what: &str,
         text: &str,
     ) -> (Option<RedactionApplied>, Result<Scanned, Blocked>) {
-        let scanned = scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text);
-        let applied = self.applied(scope, what, Egress::Redact, &scanned);
+        let scanned = scan_any(&self.scan(scope, Egress::Redact), Direction::Record, text, 0);
+        let applied = RedactionApplied { told: 0, ..self.applied(scope, what, Egress::Redact, &scanned) };
         let tells = !applied.passed || !applied.findings.is_empty() || !applied.dropped.is_empty();
         (tells.then_some(applied), scanned)
     }
 
     /// Scans a stored text again, without known values or tags: replay's check that nothing new is found.
-    /// Returns how many findings there are.
-    pub fn rescan(&self, direction: Direction, raw: &str) -> Result<usize, Blocked> {
+    /// `told` is what the record says that the redactor was told. Returns how many findings there are.
+    pub fn rescan(&self, direction: Direction, raw: &str, told: u64) -> Result<usize, Blocked> {
         let guard = KnownValues::new(&[]).map_err(|_| Blocked::TooLarge)?;
         let tagger = Tagger::new(&[0; 32]);
         let scope = ScanScope { guard: &guard, tagger: &tagger, call: 0, attempt: 0, memo: None };
-        scan_any(&self.scan(scope, Egress::Redact), direction, raw).map(|scanned| scanned.findings.len())
+        scan_any(&self.scan(scope, Egress::Redact), direction, raw, told)
+            .map(|scanned| scanned.findings.len())
     }
 
     fn applied(
@@ -318,6 +321,7 @@ impl Governor {
             findings: done.map(|scanned| scanned.findings.clone()).unwrap_or_default(),
             dropped: done.map(|scanned| scanned.dropped.clone()).unwrap_or_default(),
             restored: 0,
+            told: TOLD,
             answer,
         }
     }
@@ -347,8 +351,8 @@ impl Governor {
 }
 
 /// JSON leaf by leaf, anything else as one text.
-fn scan_any(scan: &Scan<'_>, direction: Direction, raw: &str) -> Result<Scanned, Blocked> {
-    match scan.body(direction, raw) {
+fn scan_any(scan: &Scan<'_>, direction: Direction, raw: &str, told: u64) -> Result<Scanned, Blocked> {
+    match scan.body_told(direction, raw, told) {
         Err(Blocked::NotJson(_)) => scan.text(direction, raw),
         scanned => scanned,
     }

@@ -4,6 +4,7 @@
 //! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
 
 pub mod arguments;
+mod calls;
 pub mod capture;
 mod cuts;
 mod excluded;
@@ -13,6 +14,7 @@ pub mod json;
 pub mod ledger;
 pub mod memo;
 mod open;
+mod origin;
 mod pieces;
 pub mod probe;
 mod protected;
@@ -28,6 +30,7 @@ pub use governor::{Governor, GovernorError, ScanScope};
 pub use guard::{KNOWN_VALUE_RULE, KnownValues};
 pub use ledger::Ledger;
 pub use memo::Memo;
+pub use origin::{Author, Origin, TOLD};
 pub use redact::{Blocked, Direction, Scanned};
 pub use stream::TextStream;
 pub use tag::Tagger;

@@ -68,7 +68,7 @@ impl Memo {
             Content::Reference(text) => (b"r", text.as_bytes()),
         };
         // Absent and empty are two things, and so are one pair and two halves of it.
-        let option = |text: Option<&str>| text.map_or_else(Vec::new, |text| [b"=", text.as_bytes()].concat());
+        let flags = [field.key.is_some(), field.tool_name.is_some(), field.is_final].map(u8::from);
         let ext: Vec<u8> = field
             .ext
             .iter()
@@ -78,15 +78,15 @@ impl Memo {
             redactor.as_bytes(),
             config.as_bytes(),
             field.path.as_bytes(),
-            &option(field.key),
+            &flags,
+            field.key.unwrap_or_default().as_bytes(),
             field.direction.as_bytes(),
             field.author.as_bytes(),
-            &option(field.tool_name),
+            field.tool_name.unwrap_or_default().as_bytes(),
             field.media_type.as_bytes(),
             kind,
             content,
             field.before.as_bytes(),
-            &[u8::from(field.is_final)],
             field.carry,
             &ext,
         ])

@@ -3,6 +3,8 @@
 use crate::excluded;
 use crate::json::{self, JsonError, Leaf, Slot};
 use crate::memo::{Clean, Memo};
+use crate::origin::{self, Origin, is_under};
+use crate::redact::Direction;
 use sluice_core::Digest;
 
 /// JSON texts inside strings (tool arguments) are opened this deep.
@@ -25,23 +27,34 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    /// Finds them. `remembered` is the memo of the run, and a digest of what else the scan depends on.
-    pub(crate) fn of(raw: &str, remembered: Option<(&Memo, Digest)>) -> Result<Pieces, JsonError> {
+    /// Finds them. `told` is the way that the body goes, or nothing where the redactor is to be told nothing of who
+    /// wrote it. `remembered` is the memo of the run, and a digest of what else the scan depends on.
+    pub(crate) fn of(
+        raw: &str,
+        told: Option<Direction>,
+        remembered: Option<(&Memo, Digest)>,
+    ) -> Result<Pieces, JsonError> {
         let slots = json::slots(raw)?;
         let excluded = excluded::pointers(raw, &slots);
+        let origins = told.map(|direction| origin::of(direction, raw, &slots)).unwrap_or_default();
+        let origins = origins.into_iter().chain(std::iter::repeat_with(Origin::default));
         let mut pieces = Pieces { all: Vec::new(), clean: Clean::default() };
-        for slot in slots {
+        for (slot, origin) in slots.into_iter().zip(origins) {
             // Keys give a body its shape: they are scanned like any text, and stay.
             let is_value = slot.key.is_some();
             let is_excluded = is_value && excluded.iter().any(|at| is_under(&slot.path, at));
-            let key =
-                remembered.filter(|_| !is_excluded).map(|(memo, scan)| (memo, key_of(scan, raw, &slot)));
+            let key = remembered
+                .filter(|_| !is_excluded)
+                .map(|(memo, scan)| (memo, key_of(scan, raw, &slot, &origin)));
             match key.and_then(|(memo, key)| memo.clean(&key)) {
                 Some(clean) => pieces.clean = pieces.clean.and(clean),
                 None => {
-                    let leaf = Leaf { excluded: is_excluded, ..slot.read(raw) };
+                    let mut leaf = Leaf { excluded: is_excluded, origin, ..slot.read(raw) };
+                    if told.is_some() && leaf.origin.media_type.is_none() {
+                        leaf.origin.media_type = origin::of_data_url(leaf.key.as_deref(), &leaf.text);
+                    }
                     let key = key.map(|(_, key)| key);
-                    pieces.all.push(Piece { key, ..Piece::of(leaf, NESTING_MAX) });
+                    pieces.all.push(Piece { key, ..Piece::of(leaf, NESTING_MAX, told.is_some()) });
                 }
             }
         }
@@ -69,15 +82,20 @@ impl Pieces {
 }
 
 impl Piece {
-    /// Opens JSON texts inside strings. What does not parse is a string like any other.
-    fn of(leaf: Leaf, depth: usize) -> Piece {
+    /// Opens JSON texts inside strings. What does not parse is a string like any other. Whoever wrote a string wrote
+    /// what is inside.
+    fn of(mut leaf: Leaf, depth: usize, is_told: bool) -> Piece {
         let looks_nested = depth > 0 && !leaf.excluded && leaf.text.trim_start().starts_with(['{', '[']);
         let nested = if looks_nested { json::leaves(&leaf.text).ok() } else { None };
         // A list of numbers has no leaves of its own: then the text itself is what is scanned.
+        if is_told && leaf.origin.media_type.is_none() && nested.as_ref().is_some_and(Vec::is_empty) {
+            leaf.origin.media_type = Some(origin::JSON.into());
+        }
         let nested = nested.filter(|inner| !inner.is_empty());
         let inside = |mut inner: Leaf| {
             inner.path.insert_str(0, &leaf.path);
-            Piece::of(inner, depth - 1)
+            inner.origin = Origin { media_type: None, ..leaf.origin.clone() };
+            Piece::of(inner, depth - 1, is_told)
         };
         let nested = nested.map(|leaves| leaves.into_iter().map(inside).collect());
         Piece { leaf, nested, key: None }
@@ -92,16 +110,18 @@ impl Piece {
 }
 
 /// The string as it is written stands for the string: what is not yet read need not be.
-fn key_of(scan: Digest, raw: &str, slot: &Slot) -> Digest {
+fn key_of(scan: Digest, raw: &str, slot: &Slot, origin: &Origin) -> Digest {
     let key = slot.key.as_deref();
     let written = &raw.as_bytes()[slot.at.clone()];
-    let key_kind = [u8::from(key.is_some())];
-    let parts =
-        [scan.as_bytes(), slot.path.as_bytes(), &key_kind, key.unwrap_or_default().as_bytes(), written];
-    Digest::of_parts(&parts)
-}
-
-/// Whether a pointer leads into, or to, the value at another.
-fn is_under(path: &str, at: &str) -> bool {
-    path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let (tool, media_type) = (origin.tool.as_deref(), origin.media_type.as_deref());
+    let is_some = [key, tool, media_type].map(|text| u8::from(text.is_some()));
+    // In one byte who wrote it and which of the three there are; then those that there are.
+    let kinds = [is_some[0] | is_some[1] << 1 | is_some[2] << 2 | (origin.author as u8) << 3];
+    let [key, tool, media_type] = [key, tool, media_type].map(|text| text.unwrap_or_default().as_bytes());
+    match is_some {
+        [_, 0, 0] => Digest::of_parts(&[scan.as_bytes(), slot.path.as_bytes(), &kinds, key, written]),
+        _ => {
+            Digest::of_parts(&[scan.as_bytes(), slot.path.as_bytes(), &kinds, key, written, tool, media_type])
+        }
+    }
 }

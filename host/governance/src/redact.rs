@@ -5,6 +5,7 @@ use crate::excluded;
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
 use crate::memo::{Clean, Memo};
+use crate::origin::{self, Origin};
 use crate::pieces::Pieces;
 use crate::protected::{self, Protection};
 use crate::rebuild::Rebuild;
@@ -112,7 +113,12 @@ pub struct Scan<'a> {
 impl Scan<'_> {
     /// Scans a JSON body.
     pub fn body(&self, direction: Direction, raw: &str) -> Result<Scanned, Blocked> {
-        let (values, dropped, fuel_used) = match self.look(direction, raw)? {
+        self.body_told(direction, raw, origin::TOLD)
+    }
+
+    /// The same, and the redactor is told what a record with this `told` says that it was.
+    pub(crate) fn body_told(&self, direction: Direction, raw: &str, told: u64) -> Result<Scanned, Blocked> {
+        let (values, dropped, fuel_used) = match self.look(direction, raw, told)? {
             Looked::Whole(scanned) => return Ok(scanned),
             Looked::Protected { values, dropped, fuel_used } => (values, dropped, fuel_used),
         };
@@ -120,18 +126,19 @@ impl Scan<'_> {
             Protected::Block => None,
             Protected::Drop => protected::without_blocks(raw, &values),
         };
-        match self.look(direction, &without.ok_or(Blocked::ProtectedField)?)? {
+        match self.look(direction, &without.ok_or(Blocked::ProtectedField)?, told)? {
             Looked::Whole(rest) => Ok(Scanned { dropped, fuel_used: fuel_used + rest.fuel_used, ..rest }),
             Looked::Protected { .. } => Err(Blocked::ProtectedField),
         }
     }
 
-    fn look(&self, direction: Direction, raw: &str) -> Result<Looked, Blocked> {
+    fn look(&self, direction: Direction, raw: &str, told: u64) -> Result<Looked, Blocked> {
         if raw.len() > BODY_BYTES_MAX {
             return Err(Blocked::TooLarge);
         }
         let remembered = self.memo.map(|memo| (memo, self.depends_on(direction)));
-        let pieces = Pieces::of(raw, remembered).map_err(Blocked::NotJson)?;
+        let pieces =
+            Pieces::of(raw, (told > 0).then_some(direction), remembered).map_err(Blocked::NotJson)?;
         let flat = pieces.flat();
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
         if let Some(memo) = self.memo {
@@ -167,6 +174,7 @@ impl Scan<'_> {
             at: 0..text.len(),
             text: text.to_owned(),
             excluded: false,
+            origin: Origin::default(),
         };
         let flat = [&leaf];
         let (mut cuts, fuel_used) = self.find(direction, &flat)?;
@@ -327,9 +335,9 @@ fn field<'a>(direction: Direction, leaf: &'a Leaf) -> Field<'a> {
         path: &leaf.path,
         key: leaf.key.as_deref(),
         direction: direction.code(),
-        author: "",
-        tool_name: None,
-        media_type: "",
+        author: leaf.origin.author.code(),
+        tool_name: leaf.origin.tool.as_deref(),
+        media_type: leaf.origin.media_type.as_deref().unwrap_or_default(),
         content: Content::Text(&leaf.text),
         before: "",
         is_final: true,

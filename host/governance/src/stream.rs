@@ -8,6 +8,7 @@
 
 use crate::cuts::{Cut, joined};
 use crate::json;
+use crate::origin::{Author, author_of_answer};
 use crate::redact::{Blocked, Direction, Scan};
 use sluice_core::FaultCode;
 use sluice_core::contract::redactor::{Content, Field};
@@ -27,6 +28,7 @@ pub struct TextStream<'a> {
     scan: Scan<'a>,
     path: String,
     key: String,
+    author: Author,
     raw: String,
     /// It is not JSON.
     plain: bool,
@@ -49,6 +51,7 @@ impl<'a> TextStream<'a> {
             scan,
             path: path.to_owned(),
             key: key.to_owned(),
+            author: author_of_answer(path),
             raw: String::new(),
             plain: false,
             look_at: 2 * ERROR_NEAR_END_BYTES,
@@ -106,7 +109,7 @@ impl<'a> TextStream<'a> {
             path: &self.path,
             key: Some(&self.key),
             direction: Direction::Response.code(),
-            author: "",
+            author: self.author.code(),
             tool_name: None,
             media_type: "",
             content: Content::Text(open),

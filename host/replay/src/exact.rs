@@ -13,7 +13,7 @@ use sluice_core::record::{
 use sluice_core::{Dialect, Event, EventKind, FaultCode, PluginKind};
 use sluice_governance::governor::fault_of;
 use sluice_governance::route::HealthById;
-use sluice_governance::{Direction, Governor, Ledger, arguments, capture, ledger, probe, route};
+use sluice_governance::{Direction, Governor, Ledger, TOLD, arguments, capture, ledger, probe, route};
 use std::collections::VecDeque;
 
 pub(crate) type Checked = Result<(), String>;
@@ -204,6 +204,10 @@ impl Walk {
         let plugins = governor.plugins();
         let pinned = plugins.iter().find(|plugin| plugin.kind == PluginKind::Redactor);
         same("redactor", &Some(&recorded.plugin), &pinned)?;
+        let told = recorded.told;
+        if told > TOLD {
+            return Err(format!("the redactor was told more than this version can tell: {told}, not {TOLD}"));
+        }
         let redaction = &governor.policy().snapshot.governance.security.redaction;
         match recorded.what.as_str() {
             "request" => {
@@ -247,18 +251,21 @@ impl Walk {
             Some(FilterAction::Drop) => answers.dropped += 1,
             None => answers.none += 1,
         }
+        // What is kept of an answer that was none are a failing server's words, scanned for the record alone.
+        let answered = if self.response.is_some() { Direction::Response } else { Direction::Record };
         let texts = [
-            ("request", Direction::Request, Some(&recorded.request)),
-            ("answer", Direction::Response, recorded.response.as_ref()),
+            ("request", Direction::Request, Some(&recorded.request), &self.request),
+            ("answer", answered, recorded.response.as_ref(), &self.response),
         ];
-        for (what, direction, captured) in texts {
+        for (what, direction, captured, applied) in texts {
             let Some(captured) = captured else { continue };
             if capture::commitment_holds(captured) == Some(false) {
                 return Err(format!("the kept {what} is not what was committed to"));
             }
             let Some(text) = &captured.text else { continue };
             report.decisions += 1;
-            match governor.rescan(direction, text) {
+            let told = applied.as_ref().map_or(0, |applied| applied.told);
+            match governor.rescan(direction, text, told) {
                 Ok(0) => {}
                 Ok(found) => return Err(format!("a new scan of the kept {what} finds {found} secrets")),
                 Err(blocked) => return Err(format!("the kept {what} cannot be scanned again: {blocked}")),

@@ -9,6 +9,7 @@ mod edit;
 pub(crate) use edit::element_around;
 pub use edit::{quote, splice};
 
+use crate::origin::Origin;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -25,6 +26,8 @@ pub struct Leaf {
     pub text: String,
     /// Left out whole, for the path that it was read from. Set by whoever knows of paths.
     pub excluded: bool,
+    /// Whose words it is. Set by whoever knows of conversations.
+    pub origin: Origin,
 }
 
 /// Where a string stands that nobody has read yet: most strings of a conversation were seen a turn ago.
@@ -50,7 +53,7 @@ impl Slot {
     /// The string as a leaf.
     pub fn read(self, raw: &str) -> Leaf {
         let text = self.text(raw).into_owned();
-        Leaf { path: self.path, key: self.key, at: self.at, text, excluded: false }
+        Leaf { path: self.path, key: self.key, at: self.at, text, excluded: false, origin: Origin::default() }
     }
 }
 
