@@ -211,7 +211,7 @@ impl Scan<'_, '_> {
         macro_rules! groups {
             ($($at:literal)*) => {
                 $(if flagged(block, $at) & 1 != 0 {
-                    self.flagged_positions(block, $at, from);
+                    self.flagged_positions(group(block, $at), from + $at);
                 })*
             };
         }
@@ -220,14 +220,14 @@ impl Scan<'_, '_> {
     }
 
     #[inline(never)]
-    fn flagged_positions(&mut self, block: &[u8; GRAM_BLOCK_BYTES], group: usize, from: usize) {
-        let four = |k: usize| block.get(group + k..).and_then(|rest| rest.first_chunk());
+    fn flagged_positions(&mut self, group: u64, from: usize) {
+        let four = |k: usize| (group >> (8 * k)) as u32;
         let flag = |k: usize| (flag_of(four(k)) & 1) << k;
         let mut hits = flag(0) | flag(1) | flag(2) | flag(3);
         while hits != 0 {
             let at = hits.trailing_zeros() as usize;
             hits &= hits - 1;
-            self.probe(four(at).map_or(0, |four| u32::from_le_bytes(*four)), from + group + at);
+            self.probe(four(at), from + at);
         }
     }
 
@@ -528,22 +528,31 @@ pub(crate) fn extend(text: &Text<'_>, at: usize, tail: Tail) -> usize {
 
 /// Positions that one turn of the search for anchors looks at.
 const GRAM_POSITIONS: usize = 128;
-/// The bytes they need: a gram is read with the byte after it.
-const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 3;
+/// The bytes they need: a gram is read with the byte after it, and a group of them as a word.
+const GRAM_BLOCK_BYTES: usize = GRAM_POSITIONS + 4;
 
 /// The lowest bit says whether one of the positions of a group begins a gram that an anchor has. Written so that each
 /// position is a load, a product, a load and two shifts, and that a group needs no more registers than there are.
 #[inline]
 fn flagged(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u32 {
-    let flag = |k: usize| flag_of(block.get(at + k..).and_then(|rest| rest.first_chunk()));
+    let flag = |k: usize| {
+        let four = block.get(at + k..).and_then(|rest| rest.first_chunk());
+        flag_of(four.map_or(0, |four| u32::from_le_bytes(*four)))
+    };
     flag(0) | flag(1) | flag(2) | flag(3)
+}
+
+/// The bytes of a group, the first the lowest.
+#[inline]
+fn group(block: &[u8; GRAM_BLOCK_BYTES], at: usize) -> u64 {
+    let eight = block.get(at..).and_then(|rest| rest.first_chunk());
+    eight.map_or(0, |eight| u64::from_le_bytes(*eight))
 }
 
 /// The lowest bit is that of the gram in the lower three bytes: the factor shifts the fourth out, and a shift looks at
 /// no more than five bits of the first. The hash of `build/grams.rs`.
 #[inline]
-fn flag_of(four: Option<&[u8; 4]>) -> u32 {
-    let four = four.map_or(0, |four| u32::from_le_bytes(*four));
+fn flag_of(four: u32) -> u32 {
     let place = (four.wrapping_mul(GRAM_FACTOR) >> 18) as usize;
     let window = FLAGS.get(place..).and_then(|rest| rest.first_chunk());
     window.map_or(0, |window| u32::from_le_bytes(*window)).wrapping_shr(four)
