@@ -4,6 +4,7 @@
 //! [`sluice_core::Cleared`]. It does no I/O, reads no clock and draws no random number (`tests/tidy.rs`).
 
 pub mod arguments;
+mod author;
 mod calls;
 pub mod capture;
 mod cuts;
@@ -25,12 +26,13 @@ pub mod route;
 pub mod stream;
 pub mod tag;
 
+pub use author::{Author, Origin};
 pub use excluded::EXCLUDED_PATH_RULE;
 pub use governor::{Governor, GovernorError, ScanScope};
 pub use guard::{KNOWN_VALUE_RULE, KnownValues};
 pub use ledger::Ledger;
 pub use memo::Memo;
-pub use origin::{Author, Origin, TOLD};
+pub use origin::TOLD;
 pub use redact::{Blocked, Direction, Scanned};
 pub use stream::TextStream;
 pub use tag::Tagger;

@@ -10,6 +10,7 @@ mod members;
 #[cfg(test)]
 mod tests;
 
+use crate::author::{Author, Origin};
 use crate::json::Slot;
 use crate::redact::Direction;
 pub(crate) use media::{JSON, of_data_url};
@@ -23,70 +24,6 @@ use std::sync::Arc;
 /// What of an origin a redactor is told, as a record has it. Records from before there was anything have 0, and are
 /// scanned again without.
 pub const TOLD: u64 = 1;
-
-/// Who speaks in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Author {
-    /// The body does not say, or not in words that the contract has.
-    #[default]
-    Unknown,
-    /// `system`
-    System,
-    /// `developer`
-    Developer,
-    /// `user`
-    User,
-    /// `assistant`
-    Assistant,
-    /// `tool`
-    Tool,
-}
-
-impl Author {
-    /// As the contract spells it.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Author::Unknown => "",
-            Author::System => "system",
-            Author::Developer => "developer",
-            Author::User => "user",
-            Author::Assistant => "assistant",
-            Author::Tool => "tool",
-        }
-    }
-
-    fn of_role(role: Option<&str>) -> Author {
-        match role {
-            Some("system") => Author::System,
-            Some("developer") => Author::Developer,
-            Some("user") => Author::User,
-            Some("assistant") => Author::Assistant,
-            Some("tool") => Author::Tool,
-            _ => Author::Unknown,
-        }
-    }
-
-    /// Gemini's roles.
-    fn of_contents_role(role: Option<&str>) -> Author {
-        match role {
-            Some("user") => Author::User,
-            Some("model") => Author::Assistant,
-            Some("function") => Author::Tool,
-            _ => Author::Unknown,
-        }
-    }
-}
-
-/// Where a string comes from. The texts are shared: a body names few tools, and has many strings.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// Who wrote it.
-    pub author: Author,
-    /// The tool whose result it is of, or that it is an argument for.
-    pub tool: Option<Arc<str>>,
-    /// What it is.
-    pub media_type: Option<Arc<str>>,
-}
 
 /// Where a message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! A body, string by string: which of them are scanned, and which were before.
 
+use crate::author::Origin;
 use crate::excluded;
 use crate::json::{self, JsonError, Leaf, Slot};
 use crate::memo::{Clean, Memo};
-use crate::origin::{self, Origin, is_under};
+use crate::origin::{self, is_under};
 use crate::redact::Direction;
 use sluice_core::Digest;
 

@@ -1,11 +1,12 @@
 //! Redaction: leaves out, spans back, placeholders in. The plugin finds; the host owns the bytes.
 
+use crate::author::Origin;
 use crate::cuts::{Cut, joined};
 use crate::excluded;
 use crate::guard::{KNOWN_VALUE_RULE, KnownValues};
 use crate::json::{self, Leaf};
 use crate::memo::{Clean, Memo};
-use crate::origin::{self, Origin};
+use crate::origin;
 use crate::pieces::Pieces;
 use crate::protected::{self, Protection};
 use crate::rebuild::Rebuild;

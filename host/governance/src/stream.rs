@@ -6,9 +6,10 @@
 //! on. The last part of a text is not given out here at all: the caller has it from the scan of the whole answer,
 //! once that is on record. So a stream that was cut short never looks like one that ended.
 
+use crate::author::Author;
 use crate::cuts::{Cut, joined};
 use crate::json;
-use crate::origin::{Author, author_of_answer};
+use crate::origin::author_of_answer;
 use crate::redact::{Blocked, Direction, Scan};
 use sluice_core::FaultCode;
 use sluice_core::contract::redactor::{Content, Field};

@@ -9,7 +9,7 @@ mod edit;
 pub(crate) use edit::element_around;
 pub use edit::{quote, splice};
 
-use crate::origin::Origin;
+use crate::author::Origin;
 use std::borrow::Cow;
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! What a string is, where that is certain to be what the body says: an attachment states it, or a data URL does.
 //! Whether it is true is for the plugin to judge.
 
-use super::Origin;
 use super::is_argument;
+use crate::author::Origin;
 use crate::json::Slot;
 use std::sync::Arc;
 
