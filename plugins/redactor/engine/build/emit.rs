@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use crate::grams;
 use crate::pattern::{self, Node, Set};
@@ -38,10 +39,6 @@ const LOOK_BYTES: usize = 40;
 
 /// Shortest prefix by which one provider is known.
 const SOLE_BYTES_MIN: usize = 4;
-
-fn count(set: &Set) -> usize {
-    set.iter().filter(|flag| **flag).count()
-}
 
 /// Whether the row's anchors begin tokens of one form, and of nobody else.
 fn is_sole(row: &Row) -> bool {
@@ -206,11 +203,11 @@ impl Writer {
             })
             .collect();
         let chosen = grams::choose(&sought)?;
-        let looks: Vec<(usize, u16)> =
-            sought.iter().map(|anchor| self.look(anchor)).collect::<Result<_, _>>()?;
+        let looks: Vec<String> =
+            sought.iter().map(|anchor| self.look_at(anchor)).collect::<Result<_, _>>()?;
         let code = &mut self.code;
         let _ = writeln!(code, "pub static ANCHORS: [Anchor; {}] = [", anchors.len());
-        for (((text, exact), rules), (offset, set)) in anchors.iter().zip(looks) {
+        for (((text, exact), rules), look) in anchors.iter().zip(looks) {
             let begins = |rule: &usize| {
                 let row = &rows[*rule];
                 row.matcher.is_empty() && row.lead.is_empty() && row.left != "any"
@@ -226,7 +223,7 @@ impl Writer {
             let least = if sole { lengths.min().unwrap_or_default() } else { 0 };
             let _ = writeln!(
                 code,
-                "    Anchor {{ head: {}, text: {text:?}, exact: {exact}, word: {word}, least: {least}, look: Look {{ offset: {offset}, set: {set} }}, rules: &{rules:?} }},",
+                "    Anchor {{ head: {}, text: {text:?}, exact: {exact}, word: {word}, least: {least}, look: {look}, rules: &{rules:?} }},",
                 head(text, *exact),
             );
         }
@@ -237,7 +234,7 @@ impl Writer {
     }
 
     /// The byte of what the anchor begins that tells most about it. Where none is fixed, one that is the anchor's own.
-    fn look(&mut self, anchor: &grams::Anchor<'_>) -> Result<(usize, u16), String> {
+    fn look_at(&mut self, anchor: &grams::Anchor<'_>) -> Result<String, String> {
         let at = |offset: usize| {
             let mut out = [false; 256];
             for node in anchor.patterns.as_ref()? {
@@ -245,15 +242,27 @@ impl Writer {
             }
             Some(out)
         };
-        let fixed = (anchor.text.len()..LOOK_BYTES).filter_map(|offset| Some((offset, at(offset)?)));
-        // The further away, the less it has to do with the anchor.
-        match fixed.min_by_key(|(offset, set)| (count(set), Reverse(*offset))) {
-            Some((offset, set)) => Ok((offset, self.set(&set)?)),
-            None => {
-                let first = anchor.text.as_bytes()[0];
-                Ok((0, self.set(&pattern::set_of(|byte| byte.eq_ignore_ascii_case(&first)))?))
-            }
+        let first = anchor.text.as_bytes()[0];
+        let own = |_| Some(pattern::set_of(|byte| byte.eq_ignore_ascii_case(&first)));
+        match self.look(anchor.text.len()..LOOK_BYTES, at)? {
+            Some(look) => Ok(look),
+            None => self.look(0..1, own)?.ok_or_else(|| format!("anchor `{}` is empty", anchor.text)),
         }
+    }
+
+    /// The byte that tells most, of those at these offsets of which `at` says what they may be.
+    fn look(
+        &mut self,
+        offsets: Range<usize>,
+        at: impl Fn(usize) -> Option<Set>,
+    ) -> Result<Option<String>, String> {
+        let fixed = offsets.filter_map(|offset| Some((offset, at(offset)?)));
+        let count = |set: &Set| set.iter().filter(|flag| **flag).count();
+        // The further away, the less it has to do with how the token begins.
+        let Some((offset, set)) = fixed.min_by_key(|(offset, set)| (count(set), Reverse(*offset))) else {
+            return Ok(None);
+        };
+        Ok(Some(format!("Look {{ offset: {offset}, set: {} }}", self.set(&set)?)))
     }
 
     fn probes(&mut self, chosen: &BTreeMap<u32, Vec<grams::Probe>>) {
@@ -334,11 +343,10 @@ impl Writer {
         let mut list = String::new();
         for rule in rules {
             let node = [pattern::parse(&rows[*rule].pattern)?];
-            let fixed = (0..LOOK_BYTES).filter_map(|offset| Some((offset, pattern::at(&node, offset)?)));
-            let Some((offset, set)) = fixed.min_by_key(|(_, set)| count(set)) else {
+            let Some(look) = self.look(0..LOOK_BYTES, |offset| pattern::at(&node, offset))? else {
                 return Err(format!("`{}`: nothing is fixed about a run that it fits", rows[*rule].id));
             };
-            let _ = write!(list, "AnyRun {{ rule: {rule}, offset: {offset}, set: {} }}, ", self.set(&set)?);
+            let _ = write!(list, "AnyRun {{ rule: {rule}, look: {look} }}, ");
         }
         let _ = writeln!(self.code, "pub static ANY_RUN: [AnyRun; {}] = [{list}];", rules.len());
         Ok(())

@@ -3,6 +3,7 @@
 use crate::names::{HARMLESS, QUALIFIERS, TAILS};
 use crate::operator::{Place, operator};
 use crate::passing::is_in_passing;
+use crate::program::holds;
 use crate::rules::Builtin;
 use crate::sample::{cut_short, is_odd_hex, says_wrong};
 use crate::text::{Text, behind_escape};
@@ -12,6 +13,8 @@ use crate::value::{Setting, VALUE_BYTES_MIN, is_hard, is_secret, may_be_secret};
 const NAME_BYTES_MAX: usize = 64;
 /// How far the value may stand from its name: a type annotation, a few spaces, quotes.
 pub(crate) const GAP_BYTES_MAX: usize = 40;
+/// What is passed over right before it.
+pub(crate) const GAP_SIGNS: &[u8] = b"= \t([";
 
 /// What an assignment was found to be.
 pub(crate) struct Found {
@@ -248,7 +251,7 @@ fn prose(text: &Text<'_>, name: &Name<'_>) -> (Outcome, usize) {
         return (Outcome::Nothing, text.len());
     }
     let start = name.end + 1;
-    let (_, mut end, open) = until(text, start, |b| !(b.is_ascii_alphanumeric() || b"_=+/.~:-".contains(&b)));
+    let (_, mut end, open) = until(text, start, |b| !(b.is_ascii_alphanumeric() || PROSE_SIGNS.contains(&b)));
     while end > start && b".:".contains(&text.bytes[end - 1]) {
         end -= 1;
     }
@@ -313,7 +316,9 @@ fn secret_half(bytes: &[u8]) -> &[u8] {
 const SAID_WORDS_MAX: usize = 4;
 
 /// Shortest token that is taken for one in a sentence.
-const PROSE_BYTES_MIN: usize = 12;
+pub(crate) const PROSE_BYTES_MIN: usize = 12;
+/// Its bytes beside letters and digits.
+pub(crate) const PROSE_SIGNS: &[u8] = b"_=+/.~:-";
 
 /// `public key`, `cacheKey`: what comes after is no secret. Short words are articles and the like here.
 fn name_says_no(text: &Text<'_>, name: &Name<'_>) -> bool {
@@ -434,7 +439,7 @@ const CLIENT_BYTES_MIN: usize = 12;
 /// The value at `at`: between quotes (escaped or not), or up to what ends a bare word.
 fn value(text: &Text<'_>, from: usize, place: &Place) -> Value {
     let plain = place.plain;
-    let at = text.run_end(from, GAP_BYTES_MAX, |b| b"= \t([".contains(&b));
+    let at = text.run_end(from, GAP_BYTES_MAX, |b| GAP_SIGNS.contains(&b));
     if let Some(start) = entity_end(text, at) {
         return skip_scheme(
             text,
@@ -504,15 +509,10 @@ const fn firsts(words: &[&str]) -> [u64; 4] {
     out
 }
 
-#[inline]
-fn begins_one(firsts: &[u64; 4], byte: u8) -> bool {
-    firsts[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
-}
-
 /// Where the literal begins that a call makes a value of.
 fn wrapped(text: &Text<'_>, at: usize) -> usize {
     // Most values begin with another letter.
-    if !text.at(at).is_some_and(|byte| begins_one(&const { firsts(WRAPPERS) }, byte)) {
+    if !text.at(at).is_some_and(|byte| holds(&const { firsts(WRAPPERS) }, byte)) {
         return at;
     }
     let call = WRAPPERS.iter().find(|call| text.stands(at, call.as_bytes()));
@@ -547,13 +547,8 @@ fn ahead(text: &Text<'_>, start: usize, stop: impl Fn(u8) -> bool) -> (usize, us
     (start, end, text.is_open(end))
 }
 
-/// What may stand before a token in its own quotes.
-const SCHEMES: &[&str] = &["bearer ", "token ", "basic ", "apikey "];
-
 fn skip_scheme(text: &Text<'_>, (mut start, end, open): (usize, usize, bool), quoted: bool) -> Value {
-    let first = text.at(start).map_or(0, |byte| byte.to_ascii_lowercase());
-    let may_be_one = begins_one(&const { firsts(SCHEMES) }, first);
-    for scheme in SCHEMES.iter().filter(|_| may_be_one) {
+    for scheme in ["bearer ", "token ", "basic ", "apikey "] {
         if end - start > scheme.len() && text.starts_with_any_case(start, scheme) {
             start += scheme.len();
             break;

@@ -158,7 +158,7 @@ struct Left {
 }
 
 fn signs(text: &Text<'_>, name: &Name<'_>, from: usize, left: Left) -> Option<Place> {
-    let end = text.run_end(from, 5, |b| b"=:?.|+~!->".contains(&b));
+    let end = text.run_end(from, 5, |b| SIGNS.contains(&b));
     let signs = text.slice(from, end);
     // `env.API_KEY || "…"`, and a column of a table.
     if matches!(signs, b"||" | b"??" | b"|") && text.at(end) == Some(b' ') {
@@ -248,6 +248,12 @@ fn annotation(text: &Text<'_>, at: usize) -> Option<usize> {
     None
 }
 
+/// What operators are made of.
+pub(crate) const SIGNS: &[u8] = b"=:?.|+~!->";
+
+/// Words that may stand between a name and its value.
+pub(crate) const TYPE_WORDS: &[&[u8]] = &[b"string", b"String", b"str", b"as", b"is", b"AS", b"value"];
+
 /// `string = ` after a name: the place after the `=`.
 fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
     let at = if text.stands(at, b"android:") { at + 8 } else { at };
@@ -255,10 +261,8 @@ fn typed(text: &Text<'_>, at: usize) -> Option<usize> {
     while text.at(end) == Some(b' ') && end - at < 20 {
         end += 1;
     }
-    let known = [&b"string"[..], b"String", b"str", b"as", b"is", b"AS", b"value"];
-    let word = text.slice(at, end);
-    let word = trim_end(word, b" ");
-    if !known.contains(&word) {
+    let word = trim_end(text.slice(at, end), b" ");
+    if !TYPE_WORDS.contains(&word) {
         return None;
     }
     if text.at(end) == Some(b'=') { Some(end + 1) } else { (word == b"is").then_some(end) }

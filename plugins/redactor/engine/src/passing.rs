@@ -2,7 +2,8 @@
 //! few bytes, in little code, before the grammar of names, operators and values is asked: where that is seldom asked, the
 //! code of it is not at hand, and fetching it is most of what it costs.
 
-use crate::assign::{GAP_BYTES_MAX, Name};
+use crate::assign::{GAP_BYTES_MAX, GAP_SIGNS, Name, PROSE_BYTES_MIN, PROSE_SIGNS};
+use crate::operator::{SIGNS, TYPE_WORDS};
 use crate::rules::Builtin;
 use crate::text::Text;
 use crate::value::VALUE_BYTES_MIN;
@@ -30,10 +31,10 @@ const ODD: u8 = 128;
 static KINDS: [u8; 256] = {
     const SETS: [(&[u8], u8); 7] = [
         (b" \t\"'`]\\[&*=|{><\n\r(%@", BINDS),
-        (b"=:?.|+~!->", SIGN),
-        (b"_=+/.~:-", WORD),
+        (SIGNS, SIGN),
+        (PROSE_SIGNS, WORD),
         (b" &<>?_.'", TYPE),
-        (b"= \t([", GAP),
+        (GAP_SIGNS, GAP),
         (b" \t\n\r\x0c,;)<>", STOP),
         (b"\"'`\\&", ODD),
     ];
@@ -94,13 +95,15 @@ pub(crate) fn is_in_passing(text: &Text<'_>, name: &Name<'_>, kind: Builtin) -> 
 /// `the key above`, where the next word is too short for a token and says nothing of a value.
 fn is_a_sentence(rest: &[u8], name: &Name<'_>) -> bool {
     let word = rest.iter().take_while(|byte| is(**byte, WORD)).count();
-    !is(rest[0], BINDS) && !is_a_type(rest) && (word < SENTENCE_BYTES_MAX || name.has_tail())
+    !is(rest[0], BINDS) && !is_a_type(rest) && (word < PROSE_BYTES_MIN || name.has_tail())
 }
 
-/// Whether a value may stand behind the word that begins here: the words of `operator::typed`.
+/// Whether a value may stand behind the word that begins here.
 fn is_a_type(rest: &[u8]) -> bool {
     let letters = rest.iter().take_while(|byte| is(**byte, LETTER)).count();
-    matches!(&rest[..letters], b"string" | b"String" | b"str" | b"as" | b"AS" | b"is" | b"value" | b"android")
+    let word = &rest[..letters];
+    // `android:value`
+    TYPE_WORDS.contains(&word) || word == b"android"
 }
 
 /// A short word behind a colon. `: |` and `: >` have their value on the next line, and so may a line's end.
@@ -111,9 +114,6 @@ fn is_short_value(rest: &[u8]) -> bool {
 
 /// Longer than `!==`.
 const SIGNS_MAX: usize = 4;
-
-/// Shorter than what is taken for a token in a sentence.
-const SENTENCE_BYTES_MAX: usize = 12;
 
 /// Whether a value may stand behind a type: `: String = `.
 fn is_annotated(rest: &[u8]) -> bool {

@@ -22,7 +22,13 @@ pub(crate) const OPEN_MAX: u16 = 512;
 
 #[inline]
 pub(crate) fn in_set(set: u16, byte: u8) -> bool {
-    SETS.get(usize::from(set)).is_some_and(|words| words[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
+    SETS.get(usize::from(set)).is_some_and(|bits| holds(bits, byte))
+}
+
+/// Whether a byte is in a set that has a bit for each.
+#[inline]
+pub(crate) fn holds(bits: &[u64; 4], byte: u8) -> bool {
+    bits[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
 /// The end of the match that begins at `at`. One that agrees as far as a text goes that breaks off is a match.

@@ -1,7 +1,7 @@
 //! The rule table as the build made it.
 
 use crate::check::Check;
-use crate::program::Op;
+use crate::program::{Op, in_set};
 
 /// One rule of `rules.toml`.
 #[derive(Debug)]
@@ -119,12 +119,19 @@ pub(crate) struct Look {
     pub set: u16,
 }
 
-/// A rule for runs that needs no name before them: it fits only where a byte of the set stands so far into the run.
+impl Look {
+    /// Whether what begins here may be one, as far as that byte tells.
+    #[inline]
+    pub fn fits(&self, bytes: &[u8], start: usize) -> bool {
+        bytes.get(start + self.offset).is_none_or(|byte| in_set(self.set, *byte))
+    }
+}
+
+/// A rule for runs that needs no name before them.
 #[derive(Debug)]
 pub(crate) struct AnyRun {
     pub rule: u16,
-    pub offset: usize,
-    pub set: u16,
+    pub look: Look,
 }
 
 /// A word that is looked for before a run, in lower case.

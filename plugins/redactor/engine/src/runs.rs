@@ -7,7 +7,7 @@ use crate::placeholder::after_placeholders;
 use crate::program::{self, in_set};
 use crate::random::{is_very_random, shape};
 use crate::rules::{
-    ANY_RUN, AnyRun, Head, Kind, Known, RULES, WORD_BITS, WORD_FACTOR, WORD_FLAGS, WORD_LISTS, WORD_NAMING,
+    ANY_RUN, Head, Kind, Known, RULES, WORD_BITS, WORD_FACTOR, WORD_FLAGS, WORD_LISTS, WORD_NAMING,
     WORD_RANKS, WORD_STARTS, WORDS, Word,
 };
 use crate::text::Text;
@@ -247,9 +247,7 @@ const GENERAL_RULE: &str = "service-token";
 
 /// The rules for which a run needs no name before it, as far as one byte tells.
 fn known_by_form(text: &Text<'_>, start: usize) -> impl Iterator<Item = u16> {
-    let fits =
-        move |any: &&AnyRun| text.bytes.get(start + any.offset).is_none_or(|byte| in_set(any.set, *byte));
-    ANY_RUN.iter().filter(fits).map(|any| any.rule)
+    ANY_RUN.iter().filter(move |any| any.look.fits(text.bytes, start)).map(|any| any.rule)
 }
 
 /// Whether one of those may fit the run that begins here.

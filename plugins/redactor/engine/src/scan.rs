@@ -250,7 +250,7 @@ impl Scan<'_, '_> {
             }
             let mut beyond = found.iter().zip(anchor.text.as_bytes()).skip(Head::BYTES);
             if beyond.all(|(found, text)| same(*found, *text, anchor.exact))
-                && bytes.get(start + anchor.look.offset).is_none_or(|byte| in_set(anchor.look.set, *byte))
+                && anchor.look.fits(bytes, start)
                 && (!anchor.word || begins_word(bytes, start))
             {
                 self.attempts(anchor.rules, start, end);

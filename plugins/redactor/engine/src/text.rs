@@ -189,8 +189,8 @@ pub(crate) fn behind_escape(bytes: &[u8], start: usize, word: usize) -> usize {
     if !start.checked_sub(1).is_some_and(|at| matches!(bytes[at], b'\\' | b'%')) {
         return start;
     }
-    let ends = start + 1..=word.min(start + ESCAPE_BYTES_MAX - 1);
-    ends.into_iter().find(|end| ends_escape(bytes, *end)).unwrap_or(start)
+    let mut ends = start + 1..=word.min(start + ESCAPE_BYTES_MAX - 1);
+    ends.find(|end| ends_escape(bytes, *end)).unwrap_or(start)
 }
 
 /// The longest escape: `\u` and four digits.
